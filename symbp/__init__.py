@@ -1,0 +1,32 @@
+"""Networks written as equations, turned into a readable derivation and a standalone NumPy module.
+
+Each name is imported when it is first used, so that `import symbp` alone does not load SymPy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from symbp.errors import ModelError
+
+if TYPE_CHECKING:
+    from symbp.declare import Maximum, Network, indices, sizes
+    from symbp.pipeline import derive
+
+__version__ = "0.1.0"
+__all__ = ["Maximum", "ModelError", "Network", "__version__", "derive", "indices", "sizes"]
+
+_HOME = {
+    "Maximum": "symbp.declare",
+    "Network": "symbp.declare",
+    "derive": "symbp.pipeline",
+    "indices": "symbp.declare",
+    "sizes": "symbp.declare",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

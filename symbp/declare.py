@@ -1,0 +1,342 @@
+"""The language: sizes, indices, tensors, and the `Network` that collects them. SymPy does the rest.
+
+Everything is checked at the statement that says it, so that a mistake is reported where it stands.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Symbol
+
+from symbp.errors import ModelError
+from symbp.expressions import ExpressionCheck, check_value
+from symbp.ir.network import Declaration, Declared, Equation, Init, Kind
+from symbp.ir.nodes import Index
+from symbp.validate import (
+    caller,
+    check_axes,
+    check_entry,
+    check_identifier,
+    check_index,
+    check_network_name,
+    check_size,
+    check_variable,
+    model_error,
+    not_yet,
+    show,
+)
+
+INITS = ("zeros", "ones", "normal", "glorot", "he")
+"""The initial values that `init=` knows by name."""
+
+
+def sizes(names: str) -> Any:
+    """Symbolic sizes: positive integer SymPy symbols.
+
+    One name gives one symbol, several ("n d h") a tuple of them.
+    """
+    given = [check_variable("size", name) for name in _names("sizes", names)]
+    symbols = tuple(Symbol(name, integer=True, positive=True) for name in given)
+    return symbols[0] if len(symbols) == 1 else symbols
+
+
+def indices(names: str, size: Any) -> Any:
+    """Indices over 0…size−1: SymPy `Idx`. One name gives one index, several ("i c") a tuple.
+
+    `size` is a positive integer or an integer expression of sizes.
+    """
+    given = [check_identifier("index", name) for name in _names("indices", names)]
+    length = check_size(f"index {given[0]}", size)
+    found = tuple(Idx(Symbol(name, integer=True), length) for name in given)
+    return found[0] if len(found) == 1 else found
+
+
+def _names(function: str, names: object) -> list[str]:
+    """The names in a string, between blanks or commas: at least one, and none twice."""
+    given = names.replace(",", " ").split() if isinstance(names, str) else []
+    if not given:
+        raise model_error(f"{function}: {show(names)} names nothing; write {function}('n d', …)")
+    for name in given:
+        if given.count(name) > 1:
+            raise model_error(f"{function}: {name} is named twice in {show(names)}")
+    return given
+
+
+def Maximum(expr: Any, *indices: Index) -> NoReturn:
+    """The largest value of an expression over indices. Raises `ModelError`: not supported yet."""
+    raise not_yet("Maximum over indices")
+
+
+def _unary(operation: Callable[[Any], Any]) -> Callable[[Tensor], Any]:
+    return lambda tensor: operation(tensor._sympy_())
+
+
+def _binary(operation: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
+    return lambda tensor, other: operation(tensor._sympy_(), other)
+
+
+def _reflected(operation: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
+    return lambda tensor, other: operation(other, tensor._sympy_())
+
+
+class Tensor:
+    """A tensor of a network. `W[a, j]` is one entry of it, a SymPy expression.
+
+    A scalar stands for itself in a formula. A tensor with axes does not: to use it without its
+    indices is an error that names it.
+    """
+
+    def __init__(self, declaration: Declaration) -> None:
+        self.declaration = declaration
+        assumption = {"integer": True} if declaration.integer else {"real": True}
+        symbol = Symbol(declaration.name, **assumption)
+        self.atom: Basic = symbol
+        if declaration.indices:
+            self.atom = IndexedBase(symbol, shape=declaration.shape)
+
+    @property
+    def name(self) -> str:
+        """The name it was declared with."""
+        return self.declaration.name
+
+    @property
+    def shape(self) -> tuple[Expr, ...]:
+        """The size of each axis, an expression in the size symbols."""
+        return self.declaration.shape
+
+    def __getitem__(self, key: Any) -> Expr:
+        """The entry at these indices, one for each axis; `b[()]` is the scalar b itself."""
+        places = key if isinstance(key, tuple) else (key,)
+        for place in places:
+            if isinstance(place, Tensor) and place.declaration.integer:
+                raise not_yet(f"{self.name} indexed by the integer tensor {place} (a gather)")
+        entry = check_entry(self.name, self.shape, places)
+        return Indexed(self.atom, *entry) if entry else self.atom
+
+    def _sympy_(self) -> Expr:
+        """What SymPy takes a scalar for. Raises `ModelError` for a tensor with axes."""
+        if self.declaration.indices:
+            raise model_error(f"tensor {self.name} stands without its indices; write {self!r}")
+        return self.atom
+
+    def __iter__(self) -> NoReturn:
+        raise model_error(f"tensor {self.name} cannot be unpacked or iterated; write {self.name}")
+
+    def __repr__(self) -> str:
+        inner = ", ".join(map(str, self.declaration.indices))
+        return f"{self.name}[{inner}]" if inner else self.name
+
+    __neg__ = _unary(operator.neg)
+    __pos__ = _unary(operator.pos)
+    __abs__ = _unary(operator.abs)
+    __add__, __radd__ = _binary(operator.add), _reflected(operator.add)
+    __sub__, __rsub__ = _binary(operator.sub), _reflected(operator.sub)
+    __mul__, __rmul__ = _binary(operator.mul), _reflected(operator.mul)
+    __matmul__, __rmatmul__ = _binary(operator.matmul), _reflected(operator.matmul)
+    __truediv__, __rtruediv__ = _binary(operator.truediv), _reflected(operator.truediv)
+    __floordiv__, __rfloordiv__ = _binary(operator.floordiv), _reflected(operator.floordiv)
+    __mod__, __rmod__ = _binary(operator.mod), _reflected(operator.mod)
+    __pow__, __rpow__ = _binary(operator.pow), _reflected(operator.pow)
+    __lt__, __le__ = _binary(operator.lt), _binary(operator.le)
+    __gt__, __ge__ = _binary(operator.gt), _binary(operator.ge)
+
+
+class Network:
+    """A network written as equations.
+
+    Each method raises `ModelError`, naming tensor and index, where the model is wrong; the network
+    is then as it was before the call.
+    """
+
+    def __init__(self, name: str) -> None:
+        """`name` is an identifier: the emitted module is named after it."""
+        self.name = check_network_name(name)
+        self._where = caller()
+        self._declarations: dict[str, Declaration] = {}
+        self._atoms: dict[Basic, str] = {}  # the SymPy object of each tensor -> its name
+        self._equations: list[Equation] = []
+        self._loss: Equation | None = None
+        self._outputs: list[str] = []
+        self._indices: dict[Index, None] = {}
+        self._sizes: set[str] = set()
+
+    def param(self, name: str, *indices: Index, init: Init = None) -> Tensor:
+        """A trained tensor with one axis for each index; without any a scalar.
+
+        `init` is "zeros", "ones", "normal", "glorot", "he", a number, or a function
+        `(rng, shape, dtype) -> array`.
+        """
+        return self._declare(name, "param", indices, init=_initial(name, init))
+
+    def input(
+        self,
+        name: str,
+        *indices: Index,
+        integer: bool = False,
+        sums_to_one: Index | None = None,
+    ) -> Tensor:
+        """Data with one axis for each index.
+
+        `sums_to_one=i` states that it sums to 1 over i, which is one of its own indices.
+        """
+        if sums_to_one is not None:
+            subject = f"input {show(name)}: sums_to_one={show(sums_to_one)}"
+            if not isinstance(sums_to_one, Idx) or sums_to_one not in indices:
+                raise model_error(f"{subject} is none of its own indices")
+            if integer:
+                raise model_error(f"{subject} is not for an integer input")
+        return self._declare(name, "input", indices, integer=bool(integer), sums_to_one=sums_to_one)
+
+    def constant(self, name: str, default: float) -> Tensor:
+        """A scalar hyper-parameter: a keyword argument of the emitted functions."""
+        number = _number(f"constant {show(name)}: default", default)
+        return self._declare(name, "constant", (), default=number)
+
+    def define(self, name: str, indices: Index | tuple[Index, ...], expr: Any) -> Tensor:
+        """The equation name[indices] = expr, and the tensor that it defines.
+
+        `indices` is one index or a tuple of them, () for a scalar. They are all that may be free
+        in `expr`, which reads tensors declared before it.
+        """
+        axes = tuple(indices) if isinstance(indices, (tuple, list)) else (indices,)
+        declaration = self._declaration(name, "defined", axes)
+        left = repr(Tensor(declaration))
+        check, value = self._check(left, axes), check_value(left, expr)
+        extra = check.free(value) - frozenset(axes)
+        if extra:
+            raise model_error(f"{left}: {_are(extra)} free on the right but not on the left")
+        tensor = self._add(declaration, check)
+        self._equations.append(Equation(name, axes, value, declaration.where))
+        return tensor
+
+    def output(self, *tensors: Tensor) -> None:
+        """The defined tensors that `predict` returns; of a layer, what `forward` returns."""
+        if not tensors:
+            raise model_error("output: no tensor is given")
+        names = [self._output(tensor) for tensor in tensors]
+        for name in names:
+            if name in self._outputs or names.count(name) > 1:
+                raise model_error(f"output {name} is declared twice")
+        self._outputs += names
+
+    def loss(self, expr: Any) -> None:
+        """The scalar to differentiate. Without a loss the network is a layer."""
+        if self._loss is not None:
+            raise model_error(f"the loss is declared twice, first at {self._loss.where}")
+        check, value = self._check("loss"), check_value("loss", expr)
+        free = check.free(value)
+        if free:
+            raise model_error(f"the loss is no scalar: {_are(free)} free; sum over it")
+        self._meet(check)
+        self._loss = Equation("loss", (), value, caller())
+
+    def random(self, name: str, *indices: Index, **law: Any) -> NoReturn:
+        """Noise. Raises `ModelError`: not supported yet."""
+        raise not_yet(f"random tensor {show(name)}")
+
+    def recurrent(self, name: str, *indices: Any, **how: Any) -> NoReturn:
+        """A tensor that refers to itself at another step. Raises `ModelError`: not supported yet."""
+        raise not_yet(f"recurrent tensor {show(name)}")
+
+    def expect(self, *expectations: Any, **how: Any) -> NoReturn:
+        """A statement about values. Raises `ModelError`: not supported yet."""
+        raise not_yet("expect")
+
+    def declared(self) -> Declared:
+        """The whole network. Raises `ModelError` where it has neither a loss nor an output."""
+        if self._loss is None and not self._outputs:
+            raise ModelError(f"network {self.name} has neither a loss nor an output", self._where)
+        return Declared(
+            name=self.name,
+            declarations=dict(self._declarations),
+            equations=tuple(self._equations),
+            loss=self._loss,
+            outputs=tuple(self._outputs),
+            indices=tuple(self._indices),
+        )
+
+    def _declaration(
+        self, name: str, kind: Kind, indices: tuple[Any, ...], **more: Any
+    ) -> Declaration:
+        """The record of a new name, checked. The network does not know it yet."""
+        check_variable("tensor" if kind == "defined" else kind, name)
+        if name in self._declarations:
+            first = self._declarations[name].where
+            raise model_error(f"{name} is declared twice, first at {first}")
+        if name in self._sizes:
+            raise model_error(f"{name} is the name of a size; give the tensor another")
+        return Declaration(name, kind, check_axes(name, indices), caller(), **more)
+
+    def _declare(self, name: str, kind: Kind, indices: tuple[Any, ...], **more: Any) -> Tensor:
+        declaration = self._declaration(name, kind, indices, **more)
+        return self._add(declaration, self._check(name, declaration.indices))
+
+    def _check(self, subject: str, axes: tuple[Index, ...] = ()) -> ExpressionCheck:
+        """A check against all that is declared so far, which has met the axes of a left side."""
+        check = ExpressionCheck(subject, self._declarations, self._atoms)
+        for axis in axes:
+            check.free(axis)
+        return check
+
+    def _add(self, declaration: Declaration, check: ExpressionCheck) -> Tensor:
+        tensor = Tensor(declaration)
+        self._meet(check, declaration.name)
+        self._declarations[declaration.name] = declaration
+        self._atoms[tensor.atom] = declaration.name
+        return tensor
+
+    def _meet(self, check: ExpressionCheck, name: str | None = None) -> None:
+        """Take up the sizes and indices of a statement, which declares `name`."""
+        names = {size.name for size in check.sizes}
+        for clash in sorted(n for n in names if n == name or n in self._declarations):
+            raise model_error(f"{check.subject}: {clash} names a size and a tensor; rename one")
+        self._sizes |= names
+        self._indices.update(check.indices)
+
+    def _output(self, tensor: object) -> str:
+        """The name of an output: a tensor that this network defines."""
+        if not isinstance(tensor, Tensor):
+            raise model_error(
+                f"output {show(tensor)} is no tensor; give what define gave back, as in output(y)"
+            )
+        if self._atoms.get(tensor.atom) != tensor.name:
+            raise model_error(f"output {tensor.name} is no tensor of network {self.name}")
+        kind = self._declarations[tensor.name].kind
+        if kind != "defined":
+            raise model_error(f"output {tensor.name} is of kind {kind}; define what it gives")
+        return tensor.name
+
+
+def _are(free: frozenset[Index]) -> str:
+    """Free indices as a subject; with their sizes, which may be all in which two differ."""
+    texts = sorted(f"{i} (over {check_index(i)})" for i in free)
+    return f"index {texts[0]} is" if len(texts) == 1 else f"indices {', '.join(texts)} are"
+
+
+def _number(subject: str, value: object) -> float:
+    """A finite real number of Python, NumPy or SymPy, as a float."""
+    number = math.nan
+    complex_ = isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
+    if not (complex_ or isinstance(value, (bool, str, bytes))):
+        try:
+            number = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):
+            pass  # reported below, as what is not finite
+    if not math.isfinite(number):
+        raise model_error(f"{subject} {show(value)} is no finite real number")
+    return number
+
+
+def _initial(name: object, init: Init) -> Init:
+    """`init=` of a parameter: a known name, a function, or a number."""
+    if isinstance(init, str) and init not in INITS:
+        known = ", ".join(INITS)
+        raise model_error(f"param {show(name)}: init={init!r} is unknown; known are {known}")
+    if init is None or isinstance(init, str) or callable(init):
+        return init
+    return _number(f"param {show(name)}: init", init)

@@ -1,0 +1,270 @@
+"""The chain rule. SymPy differentiates the scalar function that an equation is of the entries it reads; what stands
+around it are the identities of index notation, and no function has a rule of its own here:
+
+    linearity         ∂(Σ_c f)/∂z = Σ_c ∂f/∂z
+    an entry          ∂z[e]/∂z[j] = δ(e, j), for each axis
+    chain rule        ∂L/∂z[j] = Σ_i ∂L/∂y[i] ∂y[i]/∂z[j]
+    total derivative  one such term for every equation y that reads z
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sympy import Abs, Add, Basic, Expr, Idx, Mul, Pow, S, Symbol, diff, powsimp, sign
+
+from symbp.errors import CompilerError
+from symbp.ir.network import Equation
+from symbp.ir.nodes import (
+    Delta, Entry, Index, Magnitude, Reduce, Sign, Slot, free_indices, is_leaf, prime, slotted,
+    substitute, sum_over, tensors_of, walk,
+)  # fmt: skip
+from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
+from symbp.ir.trace import Step
+from symbp.normalise import fresh_index
+from symbp.rewrite import bound_indices, contract, factor_common, standard_names
+from symbp.rules.outputs import in_terms_of_output
+
+
+@dataclass(frozen=True)
+class Term:
+    """Σ_bound coefficient · d(entry): one place where an equation reads a tensor."""
+
+    entry: Entry
+    coefficient: Expr
+    bound: tuple[Index, ...]
+
+
+def differentiate(program: Program, wrt: tuple[str, ...]) -> AdjointProgram:
+    """The adjoint of every tensor between `wrt` and the loss (or a layer's outputs), in reverse order."""
+    names = _adjoint_names(program)
+    needed = _needed(program, wrt)
+    if program.loss is None:
+        seeds = {o: names[o] for o in program.outputs}
+        active = _ancestors(program, program.outputs)
+    else:
+        seeds = {}
+        active = _ancestors(program, (program.loss,))
+    partials: dict[tuple[str, str], Partial] = {}
+    adjoints: list[Adjoint] = []
+    for tensor in _reverse_order(program, wrt):
+        if tensor not in needed or tensor == program.loss:
+            continue
+        consumers = [
+            eq for eq in program.equations if eq.name in active and tensor in tensors_of(eq.expr)
+        ]
+        found = [partial(program, eq, tensor) for eq in consumers]
+        partials |= {(p.output, p.input): p for p in found}
+        if tensor in seeds and not found:
+            continue
+        adjoints.append(_adjoint(program, tensor, found, names, seeds))
+    return AdjointProgram(program, tuple(partials.values()), tuple(adjoints), wrt, seeds)
+
+
+def _adjoint_names(program: Program) -> dict[str, str]:
+    """d + name, with underscores behind it where the user's own names take that."""
+    taken = set(program.declarations)
+    names = {}
+    for tensor in program.declarations:
+        name = "d" + tensor
+        while name in taken:
+            name += "_"
+        names[tensor] = name
+        taken.add(name)
+    return names
+
+
+def _ancestors(program: Program, of: tuple[str, ...]) -> set[str]:
+    """`of` and every tensor that they are computed from."""
+    found = set(of)
+    for eq in reversed(program.equations):
+        if eq.name in found:
+            found.update(tensors_of(eq.expr))
+    return found
+
+
+def _needed(program: Program, wrt: tuple[str, ...]) -> set[str]:
+    """`wrt` and every tensor that depends on one of them: the adjoints of others are never asked for."""
+    found = set(wrt)
+    for eq in program.equations:
+        if found.intersection(tensors_of(eq.expr)):
+            found.add(eq.name)
+    return found
+
+
+def _reverse_order(program: Program, wrt: tuple[str, ...]) -> list[str]:
+    defined = [eq.name for eq in reversed(program.equations)]
+    return [*defined, *(w for w in wrt if w not in defined)]
+
+
+def _adjoint(
+    program: Program,
+    tensor: str,
+    found: list[Partial],
+    names: Mapping[str, str],
+    seeds: Mapping[str, str],
+) -> Adjoint:
+    indices = program.indices_of(tensor)
+    chain, total = [], []
+    for p in found:
+        # ∂y[I]/∂z[J] with J the indices of z, and I renamed out of their way
+        apart = _apart(p.output_indices, {*indices, *p.input_indices}, program.indices)
+        at = dict(zip(p.input_indices, indices))
+        summed = tuple(apart.get(i, i) for i in p.output_indices)
+        above = substitute(_upstream(program, p, names), apart)
+        local = substitute(substitute(p.expr, apart), at)
+        chain.append(sum_over(above * local, summed))
+        for delta, coefficient in p.terms:
+            product = substitute(substitute(delta * coefficient, apart), at)
+            total.append(contract(above * product, summed))
+    if tensor in seeds:
+        seed = Entry(seeds[tensor], *indices)
+        chain.append(seed)
+        total.append(seed)
+    pool = program.indices
+    before = Add(*(standard_names(c, indices, pool) for c in chain))
+    after = Add(*(standard_names(t, indices, pool) for t in total))
+    step = Step(f"∂L/∂{tensor}", "contract δ", "Σ_i δ_ij f_i = f_j", before, after)
+    paths = tuple(p.output for p in found)
+    return Adjoint(tensor, names[tensor], indices, paths, before, after, (step,))
+
+
+def _apart(indices: tuple[Index, ...], taken: set[Index], pool: tuple[Index, ...]) -> dict[Basic, Expr]:
+    names: dict[Basic, Expr] = {}
+    used = set(taken) | set(indices)
+    for index in indices:
+        if index in taken:
+            names[index] = fresh_index(index, used, pool)
+            used.add(names[index])
+    return names
+
+
+def _upstream(program: Program, p: Partial, names: Mapping[str, str]) -> Expr:
+    """∂L/∂y at y's indices; 1 for the loss itself."""
+    if p.output == program.loss:
+        return S.One
+    return Entry(names[p.output], *p.output_indices)
+
+
+def partial(program: Program, eq: Equation, tensor: str) -> Partial:
+    """∂y[I]/∂z[J] of one equation: all axes of y, then indices of their own for all axes of z."""
+    taken = set(eq.indices) | bound_indices(eq.expr)
+    fresh: list[Index] = []
+    for index in program.indices_of(tensor):
+        fresh.append(fresh_index(index, taken | set(fresh), program.indices))
+    derived: list[Expr] = []
+    contracted: dict[Expr, Expr] = {}
+    for term in terms_of(eq.expr):
+        if term.entry.tensor == tensor:
+            deltas = Mul(*(Delta(e, j) for e, j in zip(term.entry.indices, fresh)))
+            derived.append(sum_over(term.coefficient * deltas, term.bound))
+            for product in Add.make_args(contract(term.coefficient * deltas, term.bound)):
+                _collect(contracted, product)
+    terms = {d: in_terms_of_output(eq, c) for d, c in contracted.items()}
+    final = _apart(program.indices_of(tensor), set(eq.indices), program.indices)
+    axes = tuple(final.get(i, i) for i in program.indices_of(tensor))
+    names = dict(zip(fresh, axes))
+
+    def named(expr: Expr) -> Expr:
+        return standard_names(substitute(expr, names), (*eq.indices, *axes), program.indices)
+
+    raw, plain = Add(*map(named, derived)), named(_joined(contracted))
+    short = named(factor_common(_joined(terms)))
+    steps = _steps(eq, tensor, raw, plain, short)
+    ordered = tuple((substitute(d, names), named(c)) for d, c in terms.items())
+    return Partial(eq.name, tensor, eq.indices, axes, raw, short, ordered, steps)
+
+
+def _collect(table: dict[Expr, Expr], product: Expr) -> None:
+    """Add a product to the coefficient of its δ."""
+    deltas = Mul(*(f for f in Mul.make_args(product) if isinstance(f, Delta)))
+    rest = Mul(*(f for f in Mul.make_args(product) if not isinstance(f, Delta)))
+    table[deltas] = table.get(deltas, S.Zero) + rest
+
+
+def _joined(terms: Mapping[Expr, Expr]) -> Expr:
+    return Add(*(d * c for d, c in terms.items()))
+
+
+def _steps(eq: Equation, tensor: str, raw: Expr, plain: Expr, short: Expr) -> tuple[Step, ...]:
+    subject = f"∂{eq.name}/∂{tensor}"
+    steps = []
+    if raw != plain:
+        steps.append(Step(subject, "contract δ", "Σ_c δ_cj f_c = f_j", raw, plain))
+    if short != plain:
+        reason = f"rewritten in terms of the forward value {eq.name}"
+        steps.append(Step(subject, f"in terms of {eq.name}", reason, plain, short))
+    return tuple(steps)
+
+
+def terms_of(expr: Expr) -> tuple[Term, ...]:
+    """d(expr) as a sum over the places where it reads a tensor.
+
+    Derived once for all equations that differ in names alone (the layers of a deep network): tensors and indices are
+    renamed in order of appearance before `partials_of` sees them.
+    """
+    forth: dict[Basic, Expr] = {}
+    for node in walk(expr):
+        if isinstance(node, Entry):
+            forth.setdefault(node.args[0], Symbol(f"tensor{len(forth)}"))
+            for index in node.indices:
+                _anonymise(index, forth)
+        elif isinstance(node, Idx):
+            _anonymise(node, forth)
+    back = {new: old for old, new in forth.items()}
+    return tuple(
+        Term(t.entry.xreplace(back), t.coefficient.xreplace(back), tuple(back.get(i, i) for i in t.bound))
+        for t in partials_of(expr.xreplace(forth))
+    )
+
+
+def _anonymise(node: Basic, names: dict[Basic, Expr]) -> None:
+    for index in free_indices(node):
+        if index not in names:
+            names[index] = Idx(Symbol(f"index{len(names)}", integer=True), (index.lower, index.upper))
+
+
+@lru_cache(maxsize=4096)
+def partials_of(expr: Expr) -> tuple[Term, ...]:
+    """∂(Σ_c f)/∂z = Σ_c ∂f/∂z, and the chain rule through everything pointwise, which SymPy differentiates."""
+    scalar, slots, back = slotted(expr, is_leaf)
+    scalar = scalar.replace(Abs, Magnitude).replace(sign, Sign)
+    out: list[Term] = []
+    for node, slot in slots.items():
+        if isinstance(node, Idx):
+            continue
+        outer = _scalar_derivative(scalar, slot).xreplace(back)
+        if outer == 0:
+            continue
+        if isinstance(node, Entry):
+            out.append(Term(node, outer, ()))
+        elif isinstance(node, Reduce) and node.reducer == "sum":
+            out.extend(_through_sum(node, outer))
+        else:
+            raise CompilerError(f"differentiate: no identity for {node}")
+    return tuple(out)
+
+
+def _through_sum(node: Reduce, outer: Expr) -> list[Term]:
+    """outer · Σ_c d(body): c is renamed where `outer` binds or holds that index itself."""
+    taken = bound_indices(outer) | free_indices(outer)
+    names: dict[Basic, Expr] = {}
+    for index in node.indices:
+        if index in taken:
+            names[index] = prime(index, {i.name for i in taken})
+            taken.add(names[index])
+    body = substitute(node.body, names)
+    bound = tuple(names.get(i, i) for i in node.indices)
+    return [
+        Term(t.entry, outer * t.coefficient, (*bound, *t.bound)) for t in partials_of(body)
+    ]
+
+
+def _scalar_derivative(scalar: Expr, slot: Slot) -> Expr:
+    """SymPy's derivative; x**k/x is joined to x**(k−1), which has a value at 0."""
+    found: Expr = diff(scalar, slot).replace(Magnitude, Abs).replace(Sign, sign)
+    if any(isinstance(n, Pow) and not n.exp.is_number for n in walk(found)):
+        found = powsimp(found, combine="exp")
+    return found

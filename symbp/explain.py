@@ -1,0 +1,462 @@
+"""The derivation as a person reads it: as a LaTeX document, and as plain text. Both are views of one list of sections
+in the order of a lecture: notation, equations, local partials, adjoints from the loss back, gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol, TypeVar
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sympy import Abs, Basic, Eq, Expr, Idx, Integer, Symbol, sign
+
+from symbp import notation
+from symbp.ir.network import Declaration
+from symbp.ir.nodes import Delta, Entry, Index, Iverson, Reduce, SafeInverse, size_of, walk
+from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
+from symbp.ir.trace import Step
+from symbp.notation import display
+from symbp.rewrite import standard_names
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+
+def document(
+    adjoint: AdjointProgram,
+    gradients_code: Mapping[str, tuple[str, ...]] | None = None,
+    declared: Program | None = None,
+) -> str:
+    """The derivation as a complete LaTeX document for pdflatex.
+
+    `gradients_code` gives, for a tensor, the Python statements that compute its gradient; they are shown at the end.
+    `declared` is the program before any rewriting: it still has the equations that a rewriting made superfluous.
+    """
+    write = _Latex(adjoint)
+    sections = _Derivation(adjoint, declared or adjoint.program, write, gradients_code or {}).sections()
+    template = _environment().get_template("derivation.tex.jinja")
+    title = rf"The gradient of \texttt{{{notation.escape(adjoint.program.name)}}}"
+    return template.render(title=title, sections=[_latex_section(s) for s in sections])
+
+
+def text_document(adjoint: AdjointProgram, declared: Program | None = None) -> str:
+    """The same as plain Unicode text; a formula is never wrapped, so that it can be copied whole."""
+    sections = _Derivation(adjoint, declared or adjoint.program, _Text(adjoint), {}).sections()
+    title = f"The gradient of {adjoint.program.name}"
+    parts = [f"{title}\n{'=' * len(title)}"]
+    for section in sections:
+        parts.append(f"{section.title}\n{'-' * len(section.title)}")
+        parts += [_text_block(block) for block in section.blocks]
+    return "\n\n".join(parts) + "\n"
+
+
+# What a document consists of
+
+
+@dataclass(frozen=True)
+class Row:
+    """left = right, with the reason; without a left side, the next step of the row before."""
+
+    left: str
+    right: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Prose:
+    text: str
+    kind: ClassVar[str] = "prose"
+
+
+@dataclass(frozen=True)
+class Display:
+    """Formulas, one below the other."""
+
+    rows: tuple[Row, ...]
+    kind: ClassVar[str] = "display"
+
+
+@dataclass(frozen=True)
+class Table:
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    kind: ClassVar[str] = "table"
+
+
+@dataclass(frozen=True)
+class Code:
+    lines: tuple[str, ...]
+    kind: ClassVar[str] = "code"
+
+
+Block = Prose | Display | Table | Code
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    blocks: tuple[Block, ...]
+
+
+class Notation(Protocol):
+    """How one kind of document writes things. Formulas are bare; `inline` sets one in a line of prose."""
+
+    loss: str
+    legend: str
+
+    def formula(self, expr: Basic) -> str: ...
+
+    def derivative(self, above: str, below: str) -> str: ...
+
+    def total(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str: ...
+
+    def shape(self, sizes: tuple[Expr, ...]) -> str: ...
+
+    def inline(self, formula: str) -> str: ...
+
+    def prose(self, text: str) -> str: ...
+
+
+# The derivation, in either notation
+
+
+class _Derivation:
+    """The sections of one derivation."""
+
+    KINDS: ClassVar[Mapping[str, str]] = {
+        "param": "parameter", "input": "input", "constant": "constant", "defined": "computed",
+    }  # fmt: skip
+
+    def __init__(
+        self,
+        adjoint: AdjointProgram,
+        declared: Program,
+        write: Notation,
+        code: Mapping[str, tuple[str, ...]],
+    ) -> None:
+        self.adjoint = adjoint
+        self.declared = declared
+        self.program = adjoint.program
+        self.names = adjoint.adjoint_names()
+        self.write = write
+        self.code = code
+
+    def sections(self) -> tuple[Section, ...]:
+        found = (
+            Section("Notation", tuple(self.conventions())),
+            Section("Equations", tuple(self.equations())),
+            Section("Local partials", tuple(self.partials())),
+            Section("Adjoints", tuple(self.adjoints())),
+            Section("Gradients", tuple(self.gradients())),
+        )
+        return tuple(section for section in found if section.blocks)
+
+    def conventions(self) -> Iterator[Block]:
+        """What the symbols mean, and how kinks are settled."""
+        loss = self.write.inline(self.write.loss)
+        if self.program.loss:
+            yield Prose(f"{loss} is the loss. {self.write.legend}")
+        else:
+            given = ", ".join(self.inline(self.names[o], self.program.indices_of(o)) for o in self.adjoint.seeds)
+            yield Prose(
+                f"{loss} is any scalar that is computed from the outputs. {self.write.legend} Given: {given}."
+            )
+        nodes = [n for p in self.adjoint.partials for n in (*walk(p.derived), *walk(p.expr))]
+        if any(isinstance(n, Delta) for n in nodes):
+            i, j = Idx("i"), Idx("j")
+            yield Prose(f"{self.symbol(Delta(i, j))} is 1 where {self.symbol(Eq(i, j))}, else 0.")
+        if any(isinstance(n, Iverson) for n in nodes):
+            condition = Symbol("P")
+            yield Prose(
+                f"{self.symbol(Iverson(condition))} is 1 where {self.symbol(condition)} holds, else 0. At a kink, of "
+                "a constant and a variable the constant wins; variables that tie have equal shares."
+            )
+        if any(isinstance(n, (Abs, sign)) for n in nodes):
+            yield Prose(f"The sign of 0 is {self.symbol(Integer(0))}.")
+        if any(isinstance(n, SafeInverse) for n in nodes):
+            a = Symbol("a")
+            yield Prose(f"{self.symbol(SafeInverse(a))} is {self.symbol(1 / a)}, and 0 where {self.symbol(Eq(a, 0))}.")
+        yield from self.ranges()
+        rows = tuple(self.declaration(d) for d in self.program.declarations.values())
+        yield Table(("tensor", "is", "shape"), rows)
+
+    def ranges(self) -> Iterator[Block]:
+        """Indices over the same range in one row; a primed index runs with the index that it is named after."""
+        rows = []
+        for (lower, upper), group in _grouped(self.program.indices, lambda i: (i.lower, i.upper)):
+            names = ", ".join(self.symbol(i) for i in group)
+            rows.append((names, f"{self.symbol(lower)}, …, {self.symbol(upper)}"))
+        if rows:
+            yield Table(("index", "runs over"), tuple(rows))
+
+    def declaration(self, d: Declaration) -> tuple[str, str, str]:
+        words = self.KINDS[d.kind]
+        if d.name in self.program.outputs:
+            words += ", output"
+        if d.default is not None:
+            words += f", {d.default:g} by default"
+        if d.sums_to_one is not None:
+            words += f", sums to 1 over {self.symbol(d.sums_to_one)}"
+        return self.inline(d.name, d.indices), words, self.write.shape(d.shape)
+
+    def equations(self) -> Iterator[Block]:
+        """Each equation as declared, and how it was rewritten before anything was differentiated."""
+        final = {eq.name: eq.expr for eq in self.program.equations}
+        rows: list[Row] = []
+        for eq in self.declared.equations:
+            steps = [step for step in self.program.trace if step.subject == eq.name]
+            first = steps[0].before if steps else eq.expr
+            left = self.tensor(eq.name, eq.indices)
+            rows += self.chained(left, first, steps, final.get(eq.name, eq.expr))
+        yield Display(tuple(rows))
+
+    def partials(self) -> Iterator[Block]:
+        """Each local partial as it is derived, with every δ, and then in terms of forward values."""
+        for output, group in _grouped(self.adjoint.partials, lambda p: p.output):
+            yield Prose(f"Of {self.inline(output, self.indices_of(output))}:")
+            rows: list[Row] = []
+            for p in group:
+                left = self.local(p, p.output_indices, p.input_indices)
+                rows += self.chained(left, p.derived, p.steps, p.expr)
+            yield Display(tuple(rows))
+
+    def adjoints(self) -> Iterator[Block]:
+        """Each adjoint: the chain rule, multiplied out, every collapse, and the result."""
+        partials = {(p.output, p.input): p for p in self.adjoint.partials}
+        for a in self.adjoint.adjoints:
+            yield Prose(self.paths(a))
+            left = self.tensor(a.name, a.indices)
+            rule = self.chain_rule(a, [partials[path, a.tensor] for path in a.paths])
+            stated = rule not in ("", left)  # the derivative of the loss by what it reads is the adjoint itself
+            rows = self.chained("" if stated else left, a.chain, a.steps, a.expr)
+            yield Display((*([Row(left, rule)] if stated else []), *rows))
+
+    def paths(self, a: Adjoint) -> str:
+        """Which equations a tensor feeds: the terms of its total derivative."""
+        own = self.inline(a.tensor, self.indices_of(a.tensor))
+        if not a.paths:
+            return f"{own} feeds nothing that leads to {self.write.inline(self.write.loss)}."
+        fed = " and ".join(self.inline(path, self.indices_of(path)) for path in a.paths)
+        if len(a.paths) == 1:
+            return f"{own} feeds {fed}."
+        return f"{own} feeds {fed}: the total derivative has one term for each path."
+
+    def chain_rule(self, a: Adjoint, partials: Sequence[Partial]) -> str:
+        """Σ over paths of Σ_I ∂L/∂y[I] ∂y[I]/∂z[J], the partials not yet put in."""
+        terms = []
+        for p in partials:
+            if p.output == self.program.loss:
+                terms.append(self.local(p, (), a.indices))
+                continue
+            summed, at = self.apart(p.output_indices, a.indices)
+            above = self.tensor(self.names[p.output], at)
+            terms.append(self.write.total(summed, (above, self.local(p, at, a.indices))))
+        if a.tensor in self.adjoint.seeds and terms:
+            terms.append(self.tensor(self.adjoint.seeds[a.tensor], a.indices))
+        return " + ".join(terms)
+
+    def apart(
+        self, indices: tuple[Index, ...], free: tuple[Index, ...]
+    ) -> tuple[tuple[Index, ...], tuple[Index, ...]]:
+        """Output indices renamed apart from the free ones, as differentiation names them: in order of Σ, and of axes."""
+        if not indices:
+            return (), ()
+        body = Reduce("sum", Entry("output", *indices), *indices)
+        named = standard_names(body, free, self.program.indices)
+        return named.indices, named.body.indices
+
+    def gradients(self) -> Iterator[Block]:
+        found = {a.tensor: a for a in self.adjoint.adjoints}
+        rows = []
+        for name in self.adjoint.wrt:
+            indices = self.indices_of(name)
+            left = self.write.derivative(self.write.loss, self.tensor(name, indices))
+            expr = found[name].expr if name in found else Entry(self.names[name], *indices)
+            shape = self.write.shape(tuple(size_of(i) for i in indices))
+            rows.append(Row(left, self.write.formula(expr), shape))
+        yield Display(tuple(rows))
+        lines = tuple(line for name in self.adjoint.wrt for line in self.code.get(name, ()))
+        if lines:
+            yield Prose("In NumPy:")
+            yield Code(lines)
+
+    def chained(self, left: str, first: Expr, steps: Sequence[Step], last: Expr) -> Iterator[Row]:
+        """left = first = … = last. A step that rewrites only a part stands as an equation of its own."""
+        shown = self.write.formula(first)
+        yield Row(left, shown)
+        for step in steps:
+            before, after = self.write.formula(step.before), self.write.formula(step.after)
+            if before == shown != after:
+                yield Row("", after, self.note(step))
+                shown = after
+            elif before != after:
+                yield Row(before, after, self.note(step))
+        if self.write.formula(last) != shown:
+            yield Row("", self.write.formula(last))
+
+    def note(self, step: Step) -> str:
+        return self.write.prose(f"{step.rule}: {step.reason}" if step.reason else step.rule)
+
+    def indices_of(self, tensor: str) -> tuple[Index, ...]:
+        return self.program.indices_of(tensor)
+
+    def tensor(self, name: str, indices: tuple[Index, ...]) -> str:
+        """A tensor at indices; the loss by its sign."""
+        return self.write.loss if name == self.program.loss else self.write.formula(Entry(name, *indices))
+
+    def local(self, p: Partial, output: tuple[Index, ...], wrt: tuple[Index, ...]) -> str:
+        return self.write.derivative(self.tensor(p.output, output), self.tensor(p.input, wrt))
+
+    def inline(self, name: str, indices: tuple[Index, ...]) -> str:
+        return self.write.inline(self.tensor(name, indices))
+
+    def symbol(self, expr: Basic) -> str:
+        return self.write.inline(self.write.formula(expr))
+
+
+def _grouped(items: Iterable[T], key: Callable[[T], K]) -> Iterable[tuple[K, list[T]]]:
+    """Items with equal keys together, in order of first appearance."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups.items()
+
+
+# LaTeX
+
+
+class _Latex:
+    loss = r"\mathcal{L}"
+    legend = r"A bar marks an adjoint: $\bar{z} = \partial \mathcal{L} / \partial z$."
+
+    def __init__(self, adjoint: AdjointProgram) -> None:
+        self.adjoints = {name: tensor for tensor, name in adjoint.adjoint_names().items()}
+
+    def formula(self, expr: Basic) -> str:
+        return notation.latex(expr, self.adjoints)
+
+    def derivative(self, above: str, below: str) -> str:
+        return rf"\frac{{\partial {above}}}{{\partial {below}}}"
+
+    def total(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str:
+        return notation.sum_latex(indices, factors)
+
+    def shape(self, sizes: tuple[Expr, ...]) -> str:
+        product = r" \times ".join(map(self.formula, sizes))
+        return f"${product}$" if sizes else "scalar"
+
+    def inline(self, formula: str) -> str:
+        return f"${formula}$"
+
+    def prose(self, text: str) -> str:
+        return notation.prose(text)
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """A display as the lines of an align*, or code as lines of prose: what the template sets as it stands."""
+
+    kind: str
+    lines: tuple[str, ...]
+
+
+def _latex_section(section: Section) -> dict[str, object]:
+    return {"title": notation.escape(section.title), "blocks": [_latex_block(b) for b in section.blocks]}
+
+
+def _latex_block(block: Block) -> object:
+    if isinstance(block, Display):
+        return _Lines(block.kind, tuple(_align(block.rows)))
+    if isinstance(block, Code):
+        return _Lines(block.kind, tuple(_typewriter(line) for line in block.lines))
+    return block
+
+
+def _align(rows: Sequence[Row]) -> Iterator[str]:
+    r"""The lines of an align*. A reason stands at the right margin where there is room, else above its formula."""
+    room = display.LINE - max(display.width(row.left) for row in rows)
+    for k, row in enumerate(rows):
+        pieces = display.lines(row.right, room)
+        beside = display.width(pieces[-1]) + display.prose_width(row.note) < room
+        if row.note and not beside:
+            yield rf"\intertext{{\footnotesize {row.note}}}"
+        pieces = [f"{row.left} &= {pieces[0]}", *(rf"&\quad {{}} {piece}" for piece in pieces[1:])]
+        if row.note and beside:
+            pieces[-1] += rf" \step{{{row.note}}}"
+        yield from (piece + r" \\" for piece in pieces[:-1])
+        following = rows[k + 1 : k + 2]
+        yield pieces[-1] + "".join(r" \\[1.2ex]" if row.left else r" \\" for row in following)
+
+
+def _typewriter(line: str) -> str:
+    """A line of Python with its indentation and its straight quotes."""
+    code = line.lstrip(" ")
+    straight = notation.escape(code).replace("''", r"\char34{}").replace("'", r"\char13{}")
+    return rf"\hspace*{{{0.5 * (len(line) - len(code))}em}}{straight}"
+
+
+def _environment() -> Environment:
+    """The LaTeX templates: of an installed symbp inside it, of a checkout beside it."""
+    package = Path(__file__).parent
+    folders = [package / "_templates" / "latex", package.parent / "templates" / "latex"]
+    return Environment(
+        loader=FileSystemLoader(folders),
+        undefined=StrictUndefined,
+        autoescape=False,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+    )
+
+
+# Plain text
+
+
+class _Text:
+    loss = "L"
+    legend = "∂L/∂z is the adjoint of z."
+
+    def __init__(self, adjoint: AdjointProgram) -> None:
+        self.adjoints = {name: tensor for tensor, name in adjoint.adjoint_names().items()}
+
+    def formula(self, expr: Basic) -> str:
+        return notation.text(expr, self.adjoints)
+
+    def derivative(self, above: str, below: str) -> str:
+        return f"∂{above}/∂{below}"
+
+    def total(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str:
+        return notation.sum_text(indices, factors)
+
+    def shape(self, sizes: tuple[Expr, ...]) -> str:
+        return " × ".join(map(self.formula, sizes)) if sizes else "scalar"
+
+    def inline(self, formula: str) -> str:
+        return formula
+
+    def prose(self, text: str) -> str:
+        return text
+
+
+def _text_block(block: Block) -> str:
+    if isinstance(block, Prose):
+        return block.text
+    if isinstance(block, Code):
+        return "\n".join(f"  {line}" for line in block.lines)
+    if isinstance(block, Display):
+        notes = [f"    ({row.note})" if row.note else "" for row in block.rows]
+        heads = [row.left or "   " for row in block.rows]
+        return "\n".join(f"  {h} = {row.right}{n}" for h, row, n in zip(heads, block.rows, notes))
+    widths = [max(map(len, column)) for column in zip(block.head, *block.rows)]
+    lines = [block.head, *block.rows]
+    return "\n".join(
+        "  " + "  ".join(cell.ljust(w) for cell, w in zip(line, widths)).rstrip() for line in lines
+    )

@@ -1,0 +1,288 @@
+"""What an equation may consist of.
+
+One walk over the user's expression refuses what is no part of the language, and gives the free
+indices of the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from itertools import product
+
+from sympy import (
+    Abs,
+    Add,
+    And,
+    Basic,
+    Expr,
+    Idx,
+    Indexed,
+    KroneckerDelta,
+    Max,
+    Min,
+    Mul,
+    Not,
+    Number,
+    NumberSymbol,
+    Or,
+    Piecewise,
+    Pow,
+    Product,
+    Rational,
+    S,
+    Sum,
+    Symbol,
+    SympifyError,
+    cos,
+    cosh,
+    erf,
+    exp,
+    log,
+    sign,
+    sin,
+    sinh,
+    tanh,
+)
+from sympy.core.function import Application
+from sympy.core.relational import Relational
+from sympy.core.sympify import _sympify
+from sympy.logic.boolalg import Boolean
+
+from symbp.errors import ModelError
+from symbp.ir.network import Declaration
+from symbp.ir.nodes import Index
+from symbp.validate import (
+    check_entry,
+    check_index,
+    check_position,
+    check_variable,
+    is_size,
+    model_error,
+    not_yet,
+    same_size,
+    show,
+    show_shape,
+    sizes_in,
+    subexpressions,
+)
+
+FUNCTIONS = (exp, log, sin, cos, tanh, sinh, cosh, erf, Abs, sign, Max, Min)
+"""The functions of values that an equation may use; `sqrt` is a power."""
+
+_KNOWN = ", ".join([*(f.__name__ for f in FUNCTIONS), "sqrt", "Piecewise", "Sum", "KroneckerDelta"])
+
+_MAXIMUM_CASES = 2_000
+"""How many cases the proof that a Piecewise has no hole tries before it gives up."""
+
+
+def check_value(subject: str, value: object) -> Expr:
+    """A SymPy expression that stands for a number. Strings are refused, never evaluated."""
+    try:
+        expr = _sympify(value)
+    except SympifyError:
+        raise model_error(f"{subject}: {show(value)} is no SymPy expression") from None
+    if isinstance(expr, Boolean) and not isinstance(expr, Symbol):
+        raise model_error(f"{subject}: {show(expr)} is a condition; use it in a Piecewise")
+    if not isinstance(expr, Expr):
+        raise model_error(f"{subject}: {show(value)} is no expression that stands for a number")
+    return expr
+
+
+class ExpressionCheck:
+    """Checks one equation against the tensors declared before it.
+
+    `indices` and `sizes` collect those that it meets, in order of appearance.
+    """
+
+    def __init__(
+        self, subject: str, declarations: Mapping[str, Declaration], atoms: Mapping[Basic, str]
+    ) -> None:
+        """`subject` begins each message; `atoms` maps each tensor's symbol or base to its name."""
+        self.subject = subject
+        self.declarations = declarations
+        self.atoms = atoms
+        self.indices: dict[Index, None] = {}
+        self.sizes: dict[Symbol, None] = {}
+        self._free: dict[Basic, frozenset[Index]] = {}  # each distinct subexpression is seen once
+
+    def free(self, node: Basic) -> frozenset[Index]:
+        """The free indices of a subexpression, which is checked on the way."""
+        found = self._free.get(node)
+        if found is None:
+            found = self._free[node] = self._visit(node)
+        return found
+
+    def _all(self, nodes: Iterable[Basic]) -> frozenset[Index]:
+        return reduce(frozenset.union, map(self.free, nodes), frozenset())
+
+    def _visit(self, node: Basic) -> frozenset[Index]:
+        if isinstance(node, Idx):
+            return self._index(node)
+        if isinstance(node, Indexed):
+            return self._entry(node)
+        if isinstance(node, Symbol):
+            return self._symbol(node)
+        if isinstance(node, (Number, NumberSymbol)):
+            return self._number(node)
+        if isinstance(node, Sum):
+            return self._sum(node)
+        if isinstance(node, Piecewise):
+            return self._piecewise(node)
+        if isinstance(node, KroneckerDelta):
+            return self._delta(node)
+        if isinstance(node, (Add, Mul, Pow, *FUNCTIONS)):
+            return self._arithmetic(node)
+        raise self._unsupported(node)
+
+    def _error(self, message: str) -> ModelError:
+        return model_error(f"{self.subject}: {message}")
+
+    def _arithmetic(self, node: Expr) -> frozenset[Index]:
+        free = self._all(node.args)
+        if node.is_number and node.is_extended_real is False:
+            raise self._error(f"{show(node)} is complex; tensors are real")
+        return free
+
+    def _index(self, index: Index) -> frozenset[Index]:
+        self.sizes.update((size, None) for size in sizes_in(check_index(index)))
+        self.indices[index] = None
+        return frozenset((index,))
+
+    def _entry(self, node: Indexed) -> frozenset[Index]:
+        if node.base not in self.atoms:
+            raise self._foreign(str(node.base.label), tuple(node.base.shape or ()))
+        name = self.atoms[node.base]
+        check_entry(name, self.declarations[name].shape, node.indices)
+        return self._all(node.indices)
+
+    def _symbol(self, symbol: Symbol) -> frozenset[Index]:
+        if symbol in self.atoms:
+            return frozenset()
+        if symbol.name in self.declarations:
+            raise self._foreign(symbol.name, ())
+        if not is_size(symbol):
+            raise self._error(
+                f"symbol {symbol} is unknown; declare it with param, input, constant or sizes"
+            )
+        check_variable("size", symbol.name)
+        self.sizes[symbol] = None
+        return frozenset()
+
+    def _foreign(self, name: str, shape: tuple[Expr, ...]) -> ModelError:
+        """An entry of a tensor that this network has not declared, or has declared otherwise."""
+        if name not in self.declarations:
+            return self._error(f"reads {name}, which no statement before it declares")
+        mine = self.declarations[name].shape
+        return self._error(
+            f"reads a {name} of shape {show_shape(shape)} that is not this network's {name}, of"
+            f" shape {show_shape(mine)}; use the tensor that its declaration gave back"
+        )
+
+    def _number(self, number: Expr) -> frozenset[Index]:
+        if not (number.is_finite and math.isfinite(float(number))):
+            raise self._error(f"the number {show(number)} is not finite in float64")
+        return frozenset()
+
+    def _sum(self, node: Sum) -> frozenset[Index]:
+        free = self.free(node.function)
+        for index, low, high in node.limits:
+            if not isinstance(index, Idx):
+                raise self._error(
+                    f"Sum over {index}, which is no index; make it with indices({str(index)!r}, …)"
+                )
+            self._index(index)
+            if not (same_size(low, index.lower) and same_size(high, index.upper)):
+                raise not_yet(
+                    f"{self.subject}: Sum over {index} from {show(low)} to {show(high)}, where"
+                    f" {index} runs from 0 to {index.upper}"
+                )
+        return free - {limit[0] for limit in node.limits}
+
+    def _piecewise(self, node: Piecewise) -> frozenset[Index]:
+        conditions = [condition for _, condition in node.args]
+        free = self._all(value for value, _ in node.args) | self._conditions(conditions)
+        if not covers_everything(conditions):
+            raise self._error(f"{show(node)} may leave a hole; end it with (value, True)")
+        return free
+
+    def _conditions(self, conditions: Iterable[Basic]) -> frozenset[Index]:
+        free: frozenset[Index] = frozenset()
+        for condition in conditions:
+            if isinstance(condition, (And, Or, Not)):
+                free |= self._conditions(condition.args)
+            elif isinstance(condition, Relational):
+                free |= self._all(condition.args)
+                if not _reads_values(condition):
+                    what = f"the condition {show(condition)} on indices or sizes"
+                    raise not_yet(f"{self.subject}: {what}")
+            elif condition not in (S.true, S.false):
+                raise self._error(f"{show(condition)} is no comparison of values")
+        return free
+
+    def _delta(self, node: KroneckerDelta) -> frozenset[Index]:
+        """δ_ij: two indices over one size, or an index and a place in its range."""
+        first, *rest = sorted(node.args, key=lambda a: not isinstance(a, Idx))
+        if not isinstance(first, Idx) or len(rest) != 1:
+            raise not_yet(f"{self.subject}: {show(node)} without a plain index")
+        subject = f"{self.subject}: {show(node)} over index {first}"
+        check_position(subject, check_index(first), rest[0])
+        return self._all(node.args)
+
+    def _unsupported(self, node: Basic) -> ModelError:
+        name = node.func.__name__
+        if node is S.ImaginaryUnit:
+            return self._error("I is complex; tensors are real")
+        if node is S.ComplexInfinity:
+            return self._error("divides by zero")
+        if isinstance(node, Product):
+            return not_yet(f"{self.subject}: Product")
+        kind = "function" if isinstance(node, Application) else "expression"
+        return self._error(f"unknown {kind} {name} in {show(node)}; known are {_KNOWN}")
+
+
+def _reads_values(condition: Relational) -> bool:
+    """Whether a comparison depends on a tensor or a scalar, not on indices and sizes alone."""
+    return any(
+        isinstance(e, Indexed) or (isinstance(e, Symbol) and not is_size(e))
+        for e in subexpressions(condition)
+    )
+
+
+def covers_everything(conditions: Iterable[Basic]) -> bool:
+    """Whether, for all real values, one of the conditions provably holds.
+
+    A comparison is u ∘ p up to a factor, with a number p. Its truth depends only on where u lies
+    among all the numbers that u is compared with: between two of them, or at one. So it is enough
+    to try each of these places for every u. Different u are taken to be independent, which can
+    hide a proof but never invents one.
+    """
+    formula = Or(*conditions)
+    if formula in (S.true, S.false):
+        return formula is S.true
+    lines = {r: _line(r) for r in formula.atoms(Relational)}
+    points: dict[Expr, list[Rational]] = {}
+    for unit in dict.fromkeys(unit for unit, _, _ in lines.values()):
+        points[unit] = sorted({p for u, p, _ in lines.values() if u == unit})
+    if math.prod(2 * len(p) + 1 for p in points.values()) > _MAXIMUM_CASES:
+        return False
+    # Place 2k + 1 is at the k-th point, the even places are between.
+    for places in product(*(range(2 * len(p) + 1) for p in points.values())):
+        at = dict(zip(points, places, strict=True))
+        truth = {
+            r: r.func(slope * (at[u] - 2 * points[u].index(p) - 1), 0)
+            for r, (u, p, slope) in lines.items()
+        }
+        if formula.xreplace(truth) != S.true:
+            return False
+    return True
+
+
+def _line(relation: Relational) -> tuple[Expr, Rational, int]:
+    """left − right as ±(u − p) times a positive number: u, the number p and the sign."""
+    offset, rest = (relation.lhs - relation.rhs).as_coeff_Add()
+    slope, unit = rest.primitive()
+    if unit.could_extract_minus_sign():
+        slope, unit = -slope, -unit
+    return unit, -Rational(offset) / slope, 1 if slope > 0 else -1

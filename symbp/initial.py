@@ -1,0 +1,108 @@
+"""Initial values of parameters, as the code of the emitted `init`.
+
+Axis 0 of a parameter counts what it gives and the axes after it what it sums over: fan-out is the size of axis 0,
+fan-in the product of the others (1 where there are none).
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import symtable
+import textwrap
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from sympy import Expr, Integer, prod
+
+from symbp.errors import ModelError
+from symbp.ir.network import Declaration
+from symbp.shapes import size_code, tuple_code
+
+
+def initial_code(parameter: Declaration) -> str:
+    """An expression in `rng`, `dtype` and the sizes for fresh values of a parameter, in float64 or any other dtype.
+
+    "normal" has mean 0 and variance 1/fan-in, "he" mean 0 and variance 2/fan-in, "glorot" is uniform between
+    ∓√(6/(fan-in + fan-out)), which has variance 2/(fan-in + fan-out).
+    """
+    shape = parameter.shape
+    sizes = size_code(shape[0]) if len(shape) == 1 else tuple_code(map(size_code, shape))
+    fan_in, fan_out = prod(shape[1:], start=Integer(1)), shape[0] if shape else Integer(1)
+    init = parameter.init
+    if init is None:
+        init = "zeros" if len(shape) < 2 else "normal"
+    if init in ("zeros", "ones"):
+        return f"np.{init}({sizes})"
+    if init == "normal":
+        scale = "" if fan_in == 1 else f" / np.sqrt({size_code(fan_in)})"
+        return f"rng.standard_normal({sizes}){scale}"
+    if init == "he":
+        return f"rng.standard_normal({sizes}) * np.sqrt(2 / {_divisor(fan_in)})"
+    if init == "glorot":
+        return f"rng.uniform(-1, 1, {sizes}) * np.sqrt(6 / {_divisor(fan_in + fan_out)})"
+    if callable(init):
+        shape_code = tuple_code(map(size_code, shape))
+        return f'_shaped("{parameter.name}", _init_{parameter.name}(rng, {shape_code}, dtype), {shape_code})'
+    return f"np.full({sizes}, {float(init)!r})"
+
+
+def _divisor(size: Expr) -> str:
+    code = size_code(size)
+    return code if code.isalnum() or code.isidentifier() else f"({code})"
+
+
+def initial_function(parameter: Declaration) -> str | None:
+    """The source of a parameter's own `init=` function, named `_init_<parameter>`; None where it has none.
+
+    Raises `ModelError` where the function cannot stand alone in a module: it must be a plain `def` that reads nothing
+    but its arguments, builtins and `np`.
+    """
+    function = parameter.init
+    if not callable(function):
+        return None
+
+    def refusal(reason: str) -> ModelError:
+        return ModelError(f"param {parameter.name}: its init function cannot be emitted: {reason}", parameter.where)
+
+    if not isinstance(function, FunctionType) or function.__name__ == "<lambda>":
+        raise refusal("it is no plain function; write a def")
+    if function.__closure__:
+        raise refusal(f"it reads {function.__code__.co_freevars[0]} from the function around it")
+    source = _source(function)
+    if source is None:
+        raise refusal("its source is not available")
+    (definition,) = ast.parse(source).body
+    if not isinstance(definition, ast.FunctionDef) or definition.decorator_list:
+        raise refusal("it is decorated or no plain def")
+    if any(isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.walk(definition)):
+        raise refusal("it imports; use np, which the module imports")
+    for name in sorted(_outside_names(source)):
+        if name == "np" and function.__globals__.get("np") is np:
+            continue
+        if not hasattr(builtins, name) or name in function.__globals__:
+            raise refusal(f"it reads {name}, which the module does not have")
+    before, _, after = source.partition(f"def {definition.name}")
+    return f"{before}def _init_{parameter.name}{after}".rstrip()
+
+
+def _source(function: Callable[..., Any]) -> str | None:
+    try:
+        return textwrap.dedent(inspect.getsource(function))
+    except (OSError, TypeError):
+        return None
+
+
+def _outside_names(source: str) -> set[str]:
+    """The names that a function definition takes from its module, in its defaults and annotations too."""
+    top = symtable.symtable(source, "<init>", "exec")
+    names = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_referenced()}
+    tables = list(top.get_children())
+    while tables:
+        table = tables.pop()
+        names |= {s.get_name() for s in table.get_symbols() if s.is_global() and s.is_referenced()}
+        tables.extend(table.get_children())
+    return names

@@ -1,0 +1,167 @@
+"""Running an emitted module as its contract says, and watching what it does beside returning results."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from symbp.errors import SymbpError
+from symbp.ir.network import Declared
+from symbp.numbers import Array
+from symbp.sample import Point
+
+
+class ModuleFailed(SymbpError):
+    """A function of the module is missing, raised, or returned something of another structure."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the module returned, as it came, and what it did."""
+
+    values: Mapping[str, Any]  # "loss" where there is one, and each output
+    gradients: Mapping[str, Any]
+    breaches: Mapping[str, str]  # each clause of the contract -> how it was broken, "" where it was kept
+    warnings: str  # the first RuntimeWarning, "" without any
+
+
+class Invocation:
+    """A module, its network, and one point in one dtype."""
+
+    def __init__(
+        self, module: ModuleType, declared: Declared, point: Point, dtype: type[np.floating[Any]]
+    ) -> None:
+        self.module = module
+        self.declared = declared
+        self.dtype = dtype
+        cast = {name: self._cast(value) for name, value in point.values.items()}
+        self.params = {d.name: cast[d.name] for d in declared.of_kind("param")}
+        self.inputs = {d.name: cast[d.name] for d in declared.of_kind("input")}
+        self.seeds = [self._cast(point.seeds[name]) for name in point.seeds and declared.outputs]
+        constants = {d.name: float(cast[d.name]) for d in declared.of_kind("constant")}
+        self._arguments = {**point.sizes, **constants, **self.inputs, "params": self.params}
+
+    def _cast(self, value: Array) -> Array:
+        return value.astype(self.dtype if value.dtype.kind == "f" else value.dtype)
+
+    def run(self) -> Outcome:
+        """Everything that the module offers. Raises ModuleFailed."""
+        before = {**self.params}, [a.copy() for a in self._arrays()]
+        with warnings.catch_warnings(record=True) as caught, np.errstate(all="warn", under="ignore"):
+            warnings.simplefilter("always")
+            outcome = self._layer() if self.declared.loss is None else self._loss()
+        values, gradients, breaches = outcome
+        breaches["arguments unchanged"] = self._changed(*before)
+        risen = [str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)]
+        return Outcome(values, gradients, breaches, risen[0] if risen else "")
+
+    def _loss(self) -> tuple[dict[str, Any], Mapping[str, Any], dict[str, str]]:
+        loss, cache = self._pair("forward")
+        gradients, breaches = self._backward(cache)
+        again, other = self._pair("value_and_grad")
+        same = self._agree(loss, again) and self._all_agree(gradients, other)
+        text = "" if same else "differs from forward and backward"
+        breaches["value_and_grad agrees"] = text
+        return {"loss": loss, **self._predict()}, gradients, breaches
+
+    def _layer(self) -> tuple[dict[str, Any], Mapping[str, Any], dict[str, str]]:
+        result, cache = self._pair("forward")
+        outputs = self._outputs("forward", result)
+        gradients, breaches = self._backward(cache)
+        same = self._all_agree(outputs, self._predict())
+        breaches["predict agrees"] = "" if same else "differs from forward"
+        return outputs, gradients, breaches
+
+    def _backward(self, cache: Any) -> tuple[Mapping[str, Any], dict[str, str]]:
+        """The gradients, and whether a second call with the same cache gives them again."""
+        gradients = self._gradients(cache)
+        kept = {name: np.array(value) for name, value in gradients.items()}
+        again = self._gradients(cache)
+        text = "" if self._all_agree(kept, again) else "a second call gives other gradients"
+        return gradients, {"backward leaves its cache": text}
+
+    def _gradients(self, cache: Any) -> Mapping[str, Any]:
+        result = self._call("backward", self.params, cache, *self.seeds)
+        if not isinstance(result, Mapping):
+            raise ModuleFailed(f"backward returned {_describe(result)}, not a dict of gradients")
+        return result
+
+    def _predict(self) -> dict[str, Any]:
+        if not self.declared.outputs:
+            return {}
+        return self._outputs("predict", self._call_by_name("predict"))
+
+    def _outputs(self, function: str, result: Any) -> dict[str, Any]:
+        """One array, or a dict where several outputs are declared."""
+        names = self.declared.outputs
+        if len(names) == 1:
+            return {names[0]: result}
+        if not isinstance(result, Mapping) or set(result) != set(names):
+            expected = f"a dict of {', '.join(names)}"
+            raise ModuleFailed(f"{function} returned {_describe(result)}, not {expected}")
+        return dict(result)
+
+    def _pair(self, function: str) -> tuple[Any, Any]:
+        result = self._call_by_name(function)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise ModuleFailed(f"{function} returned {_describe(result)}, not a pair")
+        return result
+
+    def _call_by_name(self, function: str) -> Any:
+        """Call a function with those of all arguments that it names."""
+        names = inspect.signature(self._function(function)).parameters
+        return self._call(function, **{n: v for n, v in self._arguments.items() if n in names})
+
+    def _call(self, function: str, *args: Any, **named: Any) -> Any:
+        call = self._function(function)
+        try:
+            return call(*args, **named)
+        except Exception as error:  # whatever a module raises is a finding
+            raise ModuleFailed(f"{function} raised {type(error).__name__}: {error}") from error
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        function = getattr(self.module, name, None)
+        if not callable(function):
+            raise ModuleFailed(f"the module has no function {name}")
+        return function  # type: ignore[no-any-return]
+
+    def _arrays(self) -> list[Array]:
+        return [*self.params.values(), *self.inputs.values(), *self.seeds]
+
+    def _changed(self, params: Mapping[str, Array], arrays: list[Array]) -> str:
+        """Which arguments were written to."""
+        if self.params.keys() != params.keys():
+            return "the dict of parameters has other keys than before"
+        if any(self.params[name] is not array for name, array in params.items()):
+            return "the dict of parameters holds other arrays than before"
+        names = (*self.params, *self.inputs, *(f"the adjoint of {o}" for o in self.declared.outputs))
+        written = [n for n, a, b in zip(names, self._arrays(), arrays) if not np.array_equal(a, b)]
+        return f"wrote to {', '.join(written)}" if written else ""
+
+    def _all_agree(self, left: Mapping[str, Any], right: Any) -> bool:
+        return (
+            isinstance(right, Mapping)
+            and left.keys() == right.keys()
+            and all(self._agree(value, right[name]) for name, value in left.items())
+        )
+
+    def _agree(self, left: Any, right: Any) -> bool:
+        """Equal but for a few thousand roundings: the same formulas, perhaps in another order."""
+        a, b = np.asarray(left), np.asarray(right)
+        if a.shape != b.shape or a.dtype != b.dtype or a.dtype.kind != "f":
+            return False
+        scale = float(np.abs(a[np.isfinite(a)]).max(initial=0.0))
+        slack = 4096 * float(np.finfo(self.dtype).eps) * scale
+        return bool(np.isclose(a, b, rtol=0.0, atol=slack, equal_nan=True).all())
+
+
+def _describe(thing: Any) -> str:
+    if isinstance(thing, Mapping):
+        return f"a dict of {', '.join(map(str, thing)) or 'nothing'}"
+    return f"a {type(thing).__name__}"

@@ -1,0 +1,48 @@
+"""A module as finished strings: what the templates arrange. Nothing here is left to compute but layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sympy import Expr
+
+from symbp.ir.network import Declaration
+
+
+@dataclass(frozen=True)
+class Line:
+    """One step of a function body: the formula (a comment above) and the Python statements that compute it."""
+
+    formula: str  # "∂L/∂z2[s,i] = (y[s,i] − t[s,i]) / n"; empty: no comment
+    shape: str  # "(n, k)"; empty: not stated
+    code: tuple[str, ...]  # whole statements without indentation, each short enough for one line
+
+
+@dataclass(frozen=True)
+class Body:
+    """A function body, with the names that it reads from outside itself."""
+
+    lines: tuple[Line, ...]
+    reads: tuple[str, ...]  # parameters, inputs, constants, sizes, adjoint seeds or forward values, in a fixed order
+
+
+@dataclass(frozen=True)
+class Module:
+    """Everything that the templates need, as strings. Names are Python identifiers that do not clash."""
+
+    name: str
+    equations: tuple[str, ...]  # the declared equations as text, for the module's docstring
+    parameters: tuple[Declaration, ...]
+    inputs: tuple[Declaration, ...]
+    constants: tuple[Declaration, ...]
+    sizes: tuple[str, ...]  # every size symbol, in order of first use
+    forward: Body
+    loss: str | None  # the variable that holds the loss; None: a layer
+    outputs: tuple[tuple[str, str], ...]  # (declared name, variable) of what predict, or a layer's forward, returns
+    cache: tuple[str, ...]  # variables of forward that backward reads, parameters excepted
+    backward: Body
+    gradients: tuple[tuple[str, str], ...]  # (name the user sees, variable), in the order returned
+    seeds: tuple[tuple[str, str], ...]  # of a layer: (output, variable that holds its adjoint in backward)
+    seed_shapes: tuple[tuple[Expr, ...], ...]  # one for each seed
+    predict: Body | None  # None where no output is declared
+    helpers: tuple[str, ...]  # names of helper functions that bodies call, e.g. "erf"

@@ -1,0 +1,367 @@
+"""The expression language of every stage after `normalise`: SymPy scalars plus four nodes.
+
+SymPy's own `Indexed`, `Sum`, `Max` and `Piecewise` evaluate early, capture bound names or differentiate to other values
+at kinks than the language fixes, so the stages speak these instead, and `to_sympy` gives the user SymPy's back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from sympy import (
+    Add, Basic, Eq, Expr, Function, Ge, Gt, Idx, Integer, Le, Lt, Mul, Pow, S, Symbol, exp,
+)  # fmt: skip
+
+Index = Any  # sympy.Idx; SymPy ships no types
+
+
+class Slot(Symbol):
+    """A stand-in for a node while SymPy works on the scalar function around it."""
+
+
+class Entry(Expr):
+    """z[i, j]: one entry of a tensor; of a scalar tensor, the tensor itself."""
+
+    is_commutative = True
+    is_extended_real = True
+    is_real = True
+    _diff_wrt = True
+
+    def __new__(cls, tensor: Symbol | str, *indices: Expr) -> Entry:
+        symbol = Symbol(tensor) if isinstance(tensor, str) else tensor
+        obj: Entry = Expr.__new__(cls, symbol, *indices)
+        return obj
+
+    @property
+    def tensor(self) -> str:
+        name: str = self.args[0].name
+        return name
+
+    @property
+    def indices(self) -> tuple[Expr, ...]:
+        return tuple(self.args[1:])
+
+    def _sympystr(self, printer: Any) -> str:
+        inner = ", ".join(printer._print(a) for a in self.indices)
+        return f"{self.tensor}[{inner}]" if inner else self.tensor
+
+
+class Reduce(Expr):
+    """Σ over indices of a body. `reducer` is "sum"; "product" and "maximum" have their place here."""
+
+    is_commutative = True
+    is_extended_real = True
+    is_real = True
+
+    def __new__(cls, reducer: Symbol | str, body: Expr, *indices: Index) -> Reduce:
+        symbol = Symbol(reducer) if isinstance(reducer, str) else reducer
+        obj: Reduce = Expr.__new__(cls, symbol, body, *indices)
+        return obj
+
+    @property
+    def reducer(self) -> str:
+        name: str = self.args[0].name
+        return name
+
+    @property
+    def body(self) -> Expr:
+        return self.args[1]
+
+    @property
+    def indices(self) -> tuple[Index, ...]:
+        return tuple(self.args[2:])
+
+    def _sympystr(self, printer: Any) -> str:
+        inner = ", ".join(printer._print(a) for a in self.indices)
+        return f"{self.reducer}_{{{inner}}}({printer._print(self.body)})"
+
+
+class Iverson(Expr):
+    """[P]: 1 where the relation P holds, else 0. Constant almost everywhere, so its derivative is taken as 0."""
+
+    is_commutative = True
+    is_extended_real = True
+    is_real = True
+    is_nonnegative = True
+
+    def __new__(cls, condition: Basic) -> Expr:
+        if condition == S.true:
+            return S.One
+        if condition == S.false:
+            return S.Zero
+        obj: Expr = Expr.__new__(cls, condition)
+        return obj
+
+    def _eval_derivative(self, symbol: Expr) -> Expr:
+        return S.Zero
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"[{printer._print(self.args[0])}]"
+
+
+class Delta(Expr):
+    """δ_ij: 1 where two index expressions are equal, else 0 (Kronecker)."""
+
+    is_commutative = True
+    is_extended_real = True
+    is_real = True
+    is_nonnegative = True
+
+    def __new__(cls, left: Expr, right: Expr) -> Expr:
+        difference = left - right
+        if difference.is_number:
+            return S.One if difference == 0 else S.Zero
+        first, second = sorted((left, right), key=lambda e: (str(e), repr(e)))
+        obj: Expr = Expr.__new__(cls, first, second)
+        return obj
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"δ({printer._print(self.args[0])}, {printer._print(self.args[1])})"
+
+
+class Cases(Expr):
+    """The first branch whose condition holds: args are value, condition, value, condition, …, value (otherwise)."""
+
+    is_commutative = True
+    is_extended_real = True
+    is_real = True
+
+    @property
+    def branches(self) -> tuple[tuple[Expr, Basic], ...]:
+        """(value, condition) of every branch but the last."""
+        return tuple(zip(self.args[:-1:2], self.args[1:-1:2]))
+
+    @property
+    def otherwise(self) -> Expr:
+        return self.args[-1]
+
+    def _eval_derivative(self, symbol: Expr) -> Expr:
+        """d/dx {f if P; g} = {f' if P; g'}: the conditions are constant almost everywhere."""
+        values = [v.diff(symbol) for v in (*self.args[:-1:2], self.otherwise)]
+        if all(v == values[0] for v in values):
+            return values[0]
+        pairs = [x for v, (_, c) in zip(values, self.branches) for x in (v, c)]
+        return Cases(*pairs, values[-1])
+
+
+class Largest(Function):
+    """max(a, b, …), whose derivative at a tie is shared: see `Network` for the convention at kinks."""
+
+    is_extended_real = True
+    is_real = True
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        return _share(self.args, argindex - 1, Gt, Ge)
+
+
+class Smallest(Function):
+    """min(a, b, …), the mirror image of `Largest`."""
+
+    is_extended_real = True
+    is_real = True
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        return _share(self.args, argindex - 1, Lt, Le)
+
+
+class Magnitude(Function):
+    """|a| for differentiation: SymPy's Abs differentiates to re and im wherever it cannot prove its argument real."""
+
+    is_extended_real = True
+    is_real = True
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        return Sign(self.args[0])
+
+
+class Sign(Function):
+    """sign(a), with sign(0) = 0; constant almost everywhere, so its derivative is taken as 0."""
+
+    is_extended_real = True
+    is_real = True
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        return S.Zero
+
+
+class SafeInverse(Function):
+    """1/a, and 0 where a is 0: the slope of a norm is taken as 0 at its kink."""
+
+    is_extended_real = True
+    is_real = True
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        return -(SafeInverse(self.args[0]) ** 2)
+
+
+class LogAddExp(Function):
+    """log(exp a + exp b), computed without overflow."""
+
+    is_extended_real = True
+    is_real = True
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        other = self.args[2 - argindex]
+        return 1 / (1 + exp(other - self.args[argindex - 1]))
+
+
+def _share(args: tuple[Expr, ...], k: int, beats: Any, ties: Any) -> Expr:
+    """∂max/∂a_k: [a_k beats every constant] [a_k beats or ties every variable] / (the number that tie with it)."""
+    own = args[k]
+    share: Expr = S.One
+    tied: Expr = S.One
+    for n, other in enumerate(args):
+        if n == k:
+            continue
+        if not varies(other):
+            share *= Iverson(beats(own, other, evaluate=False))
+        else:
+            share *= Iverson(ties(own, other, evaluate=False))
+            tied += Iverson(Eq(own, other, evaluate=False))
+    return share / tied
+
+
+def varies(expr: Basic) -> bool:
+    """Whether a tensor stands in the expression (or a stand-in for one, as the derivative uses)."""
+    return any(isinstance(n, (Entry, Slot)) for n in walk(expr))
+
+
+def sum_over(body: Expr, indices: tuple[Index, ...]) -> Expr:
+    """Σ over indices, with Σ over nothing the body itself and Σ 0 = 0."""
+    if not indices or body == 0:
+        return body
+    return Reduce("sum", body, *indices)
+
+
+def size_of(index: Index) -> Expr:
+    """How many values an index takes."""
+    return index.upper - index.lower + 1
+
+
+@lru_cache(maxsize=200_000)
+def free_indices(expr: Basic) -> frozenset[Index]:
+    """The index symbols of an expression that no reduction in it binds."""
+    if isinstance(expr, Idx):
+        return frozenset((expr,))
+    if isinstance(expr, Reduce):
+        return free_indices(expr.body) - frozenset(expr.indices)
+    if not expr.args:
+        return frozenset()
+    return frozenset().union(*(free_indices(a) for a in expr.args))
+
+
+def walk(expr: Basic) -> Iterator[Basic]:
+    """Every subexpression, the whole first. The ranges inside an index are no subexpressions."""
+    yield expr
+    if isinstance(expr, Idx):
+        return
+    for arg in expr.args[1:] if isinstance(expr, (Entry, Reduce)) else expr.args:
+        yield from walk(arg)
+
+
+@lru_cache(maxsize=100_000)
+def entries(expr: Basic) -> tuple[Entry, ...]:
+    """The distinct entries in an expression, in order of first appearance."""
+    return tuple(dict.fromkeys(e for e in walk(expr) if isinstance(e, Entry)))
+
+
+def tensors_of(expr: Basic) -> tuple[str, ...]:
+    """The distinct tensors that an expression reads, in order of first appearance."""
+    return tuple(dict.fromkeys(e.tensor for e in entries(expr)))
+
+
+def slotted(
+    expr: Expr, outermost: Callable[[Basic], bool]
+) -> tuple[Expr, dict[Basic, Slot], dict[Basic, Expr]]:
+    """The scalar function around the outermost nodes that a test accepts: (expression in slots, node -> slot, slot -> node)."""
+    slots: dict[Basic, Slot] = {}
+
+    def visit(node: Basic) -> Basic:
+        if outermost(node):
+            if node not in slots:
+                slots[node] = Slot(f"slot{len(slots)}", real=True)
+            return slots[node]
+        if not node.args or isinstance(node, Idx):
+            return node
+        return rebuild(node, [visit(a) for a in node.args])
+
+    return visit(expr), slots, {s: n for n, s in slots.items()}
+
+
+def is_leaf(node: Basic) -> bool:
+    """Whether a node is an array to the scalar function around it: an entry, a reduction, an index used as a number."""
+    return isinstance(node, (Entry, Reduce, Idx))
+
+
+def rebuild(expr: Basic, args: list[Basic]) -> Basic:
+    """The node with other arguments; the same object where nothing changed."""
+    if len(args) == len(expr.args) and all(a is b for a, b in zip(args, expr.args)):
+        return expr
+    return expr.func(*args)
+
+
+def transform(expr: Basic, visit: Callable[[Basic], Basic | None]) -> Basic:
+    """Bottom-up rewriting: `visit` sees each node after its arguments and returns its successor, or None to keep it."""
+    if not expr.args or isinstance(expr, Idx):
+        found = visit(expr)
+        return expr if found is None else found
+    new = rebuild(expr, [transform(a, visit) for a in expr.args])
+    found = visit(new)
+    return new if found is None else found
+
+
+def prime(index: Index, avoid: set[str]) -> Index:
+    """The index i' (or i'', …) over the same range, with a name that `avoid` lacks."""
+    name = index.name + "'"
+    while name in avoid:
+        name += "'"
+    return Idx(Symbol(name, integer=True), (index.lower, index.upper))
+
+
+def substitute(expr: Expr, mapping: Mapping[Basic, Expr]) -> Expr:
+    """Replace free indices (or whole nodes) without capture: a bound index that would capture is primed first."""
+    if not mapping:
+        return expr
+    if expr in mapping:
+        return mapping[expr]
+    if not expr.args or isinstance(expr, Idx):
+        return expr
+    if isinstance(expr, Reduce):
+        return _substitute_reduce(expr, mapping)
+    return rebuild(expr, [substitute(a, mapping) for a in expr.args])
+
+
+def _substitute_reduce(expr: Reduce, mapping: Mapping[Basic, Expr]) -> Expr:
+    bound = frozenset(expr.indices)
+    inner = {k: v for k, v in mapping.items() if not free_indices(k) & bound}
+    if not inner:
+        return expr
+    incoming = frozenset().union(*(free_indices(v) for v in inner.values()))
+    clash = bound & incoming
+    if clash:
+        taken = {i.name for i in incoming | bound | free_indices(expr.body)}
+        for index in sorted(clash, key=lambda i: i.name):
+            inner[index] = prime(index, taken)
+            taken.add(inner[index].name)
+    indices = [inner.get(i, i) if i in clash else i for i in expr.indices]
+    return Reduce(expr.args[0], substitute(expr.body, inner), *indices)
+
+
+def summands(expr: Expr) -> tuple[Expr, ...]:
+    """The terms of a sum; of anything else, itself."""
+    return tuple(Add.make_args(expr))
+
+
+def factors(expr: Expr) -> tuple[Expr, ...]:
+    """The factors of a product; of anything else, itself."""
+    return tuple(Mul.make_args(expr))
+
+
+def base_exponent(factor: Expr) -> tuple[Expr, Expr]:
+    """(b, e) of b**e; exp(a) counts as a base of its own."""
+    if isinstance(factor, Pow):
+        return factor.base, factor.exp
+    return factor, Integer(1)
+

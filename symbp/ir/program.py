@@ -1,0 +1,117 @@
+"""A network in normal form, and its adjoint: what the stages between `normalise` and `lower` hand on.
+
+Expressions are those of `symbp.ir.nodes`. Within one equation all bound indices differ from each other and from the
+free ones. The adjoint of a tensor z is itself a tensor, with a name of its own (`dz` unless that is taken) and the
+indices of z, so that `Entry("dz", i)` stands for ∂L/∂z[i].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sympy import Expr, Idx
+
+from symbp.errors import CompilerError
+from symbp.ir.network import Declaration, Equation
+from symbp.ir.nodes import Index, Reduce, entries, free_indices, walk
+from symbp.ir.trace import Step
+
+
+@dataclass(frozen=True)
+class Program:
+    """Equations in an order of evaluation; `loss` names the equation to differentiate, None for a layer."""
+
+    name: str
+    declarations: Mapping[str, Declaration]
+    equations: tuple[Equation, ...]  # the loss included
+    loss: str | None
+    outputs: tuple[str, ...]
+    indices: tuple[Index, ...]  # the user's indices, to name derived sums with
+    trace: tuple[Step, ...] = ()
+
+    def indices_of(self, tensor: str) -> tuple[Index, ...]:
+        """The declared indices of a tensor; none for the loss."""
+        return self.declarations[tensor].indices if tensor in self.declarations else ()
+
+
+@dataclass(frozen=True)
+class Partial:
+    """∂y[I]/∂z[J] of one equation: all axes of y, then all axes of z (fresh indices)."""
+
+    output: str
+    input: str
+    output_indices: tuple[Index, ...]
+    input_indices: tuple[Index, ...]
+    derived: Expr  # as it leaves the derivative, every δ still there
+    expr: Expr  # inner δ contracted, and in terms of forward values where that is shorter
+    terms: tuple[tuple[Expr, Expr], ...]  # the same as (product of δ, coefficient) pairs
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class Adjoint:
+    """∂L/∂z[J] = expr, an equation for the tensor `name`."""
+
+    tensor: str
+    name: str
+    indices: tuple[Index, ...]
+    paths: tuple[str, ...]  # the equations that read z: more than one is a fan-out
+    chain: Expr  # the total derivative as the chain rule writes it: Σ over paths Σ_I ∂L/∂y[I] ∂y[I]/∂z[J]
+    expr: Expr  # contracted and simplified
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class AdjointProgram:
+    """The forward program with the adjoints, in an order of evaluation (reverse of the forward one)."""
+
+    program: Program
+    partials: tuple[Partial, ...]
+    adjoints: tuple[Adjoint, ...]
+    wrt: tuple[str, ...]  # the tensors whose gradients the user wants, in the order returned
+    seeds: Mapping[str, str]  # of a layer: output -> name of its adjoint, an argument of backward
+
+    def adjoint_names(self) -> dict[str, str]:
+        """tensor -> name of its adjoint, seeds included."""
+        return {**self.seeds, **{a.tensor: a.name for a in self.adjoints}}
+
+    def with_adjoints(self, adjoints: tuple[Adjoint, ...]) -> AdjointProgram:
+        return replace(self, adjoints=adjoints)
+
+
+def check_expression(expr: Expr, free: frozenset[Index], ranks: Mapping[str, int], subject: str) -> None:
+    """Free indices are declared, each bound index is bound once, each entry has its tensor's rank."""
+    if not free_indices(expr) <= free:
+        extra = sorted(i.name for i in free_indices(expr) - free)
+        raise CompilerError(f"{subject}: free indices {extra} that its left side lacks")
+    for entry in entries(expr):
+        if entry.tensor not in ranks:
+            raise CompilerError(f"{subject}: reads {entry.tensor}, which nothing before it defines")
+        if len(entry.indices) != ranks[entry.tensor]:
+            raise CompilerError(f"{subject}: {entry} has the wrong number of indices")
+    for node in walk(expr):
+        if isinstance(node, Reduce):
+            if not all(isinstance(i, Idx) for i in node.indices):
+                raise CompilerError(f"{subject}: {node} binds something that is no index")
+            if len(set(node.indices)) != len(node.indices) or set(node.indices) & free:
+                raise CompilerError(f"{subject}: {node} binds an index that is in use")
+
+
+def check_program(program: Program) -> None:
+    """Every equation reads only what stands before it."""
+    ranks = {n: len(d.indices) for n, d in program.declarations.items() if d.kind != "defined"}
+    for eq in program.equations:
+        check_expression(eq.expr, frozenset(eq.indices), ranks, eq.name)
+        ranks[eq.name] = len(eq.indices)
+
+
+def check_adjoint(adjoint: AdjointProgram) -> None:
+    """The forward program holds, and every adjoint reads forward values and adjoints before it."""
+    check_program(adjoint.program)
+    ranks = {n: len(d.indices) for n, d in adjoint.program.declarations.items()}
+    ranks |= {eq.name: len(eq.indices) for eq in adjoint.program.equations}
+    ranks |= {seed: ranks[output] for output, seed in adjoint.seeds.items()}
+    for a in adjoint.adjoints:
+        check_expression(a.expr, frozenset(a.indices), ranks, f"∂L/∂{a.tensor}")
+        ranks[a.name] = len(a.indices)

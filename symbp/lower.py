@@ -1,0 +1,118 @@
+"""The adjoint program as statements of forward, backward and predict: shared parts once, and a cache of what is reused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sympy import Expr, Idx
+
+from symbp.ir.nodes import Entry, rebuild, tensors_of, walk
+from symbp.ir.program import Adjoint, AdjointProgram, Program
+from symbp.ir.schedule import Assign, Schedule, reads_of
+from symbp.rewrite import cost
+from symbp.share import Sharing
+
+Fits = Callable[[Assign], bool]  # whether the target language can say a statement in one line
+
+
+def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Schedule:
+    """`meanings` are the formulas of tensors and adjoints before they were stabilised, for the comments."""
+    program = adjoint.program
+    names = set(program.declarations) | set(adjoint.adjoint_names().values()) | _sizes(program)
+    sharing = Sharing(names)
+    like = next(d.name for d in program.declarations.values() if d.kind in ("param", "input") and not d.integer)
+    forward = [
+        Assign(eq.name, eq.indices, eq.expr, meanings.get(eq.name, eq.expr), like) for eq in program.equations
+    ]
+    backward = [
+        Assign(a.name, a.indices, a.expr, meanings.get(a.name, a.expr), a.tensor, a.tensor in adjoint.wrt)
+        for a in _live(adjoint)
+    ]
+    for assign in (*forward, *backward):
+        sharing.count(assign.expr)
+    shared_forward = [s for a in forward for s in _fitting(sharing.share(a), sharing, fits)]
+    shared_backward = [s for a in backward for s in _fitting(sharing.share(a), sharing, fits)]
+    computed = {a.name for a in shared_forward}
+    cached = set(reads_of(tuple(shared_backward)))
+    goal = [program.loss] if program.loss else list(program.outputs)
+    kept_forward = _reaching(shared_forward, {*goal, *(cached & computed)})
+    parameters = {d.name for d in program.declarations.values() if d.kind == "param"}
+    seeds = set(adjoint.seeds.values())
+    read = set(reads_of(tuple(shared_backward))) - parameters - seeds
+    order = [*program.declarations, *(a.name for a in shared_forward)]
+    cache = tuple(sorted(read, key=lambda r: (order.index(r) if r in order else len(order), r)))
+    return Schedule(
+        adjoint,
+        kept_forward,
+        tuple(shared_backward),
+        _reaching(shared_forward, set(program.outputs)),
+        cache,
+    )
+
+
+def _sizes(program: Program) -> set[str]:
+    return {s.name for d in program.declarations.values() for size in d.shape for s in size.free_symbols}
+
+
+def _live(adjoint: AdjointProgram) -> list[Adjoint]:
+    """The adjoints that a wanted gradient is computed from; the others were inlined."""
+    names = adjoint.adjoint_names()
+    wanted = {names[w] for w in adjoint.wrt}
+    live = []
+    for a in reversed(adjoint.adjoints):
+        if a.name in wanted:
+            live.append(a)
+            wanted.update(tensors_of(a.expr))
+    return live[::-1]
+
+
+def _reaching(body: list[Assign], goal: set[str]) -> tuple[Assign, ...]:
+    wanted = set(goal)
+    kept = []
+    for assign in reversed(body):
+        if assign.name in wanted:
+            kept.append(assign)
+            wanted.update(tensors_of(assign.expr))
+    return tuple(reversed(kept))
+
+
+def _fitting(body: list[Assign], sharing: Sharing, fits: Fits) -> list[Assign]:
+    """Statements that do not fit in a line lose their costliest part, about half of them, to a line before."""
+    done: list[Assign] = []
+    for assign in body:
+        while not fits(assign):
+            part = _half(assign.expr)
+            if part is None:
+                break
+            before: list[Assign] = []
+            entry = sharing.extract(part, assign, before)
+            done += _fitting(before, sharing, fits)
+            assign = replace(assign, expr=_replace(assign.expr, part, entry))
+        done.append(assign)
+    return done
+
+
+def _half(expr: Expr) -> Expr | None:
+    """The subexpression whose length is nearest to half of the whole."""
+    parts = [
+        n for n in walk(expr)
+        if n is not expr and n.args and not isinstance(n, (Entry, Idx)) and n.is_Atom is False
+        and getattr(n, "is_commutative", False) and any(isinstance(m, Entry) for m in walk(n)) and cost(n) > 0
+    ]  # fmt: skip
+    whole = _length(expr)
+    return min(parts, key=lambda n: abs(2 * _length(n) - whole), default=None)
+
+
+def _length(expr: Expr) -> int:
+    return sum(1 for _ in walk(expr))
+
+
+def _replace(expr: Expr, part: Expr, by: Expr) -> Expr:
+    if expr == part:
+        return by
+    if isinstance(expr, (Entry, Idx)) or not expr.args:
+        return expr
+    return rebuild(expr, [_replace(a, part, by) for a in expr.args])  # type: ignore[return-value]
+
+

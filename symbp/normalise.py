@@ -1,0 +1,117 @@
+"""Declared equations to normal form: SymPy's own nodes become ours, and no two indices in an equation share a name.
+
+    Σ_i c_i x_i written beside a free i      binds its own i: the inner one is renamed
+    Σ_i b                                    = k b, for i over k values
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sympy import (
+    Abs, Add, Basic, Expr, Function, Idx, Indexed, KroneckerDelta, Max, Min, Mul, Piecewise, Pow, Sum, Symbol,
+)  # fmt: skip
+from sympy.core.relational import Relational
+from sympy.logic.boolalg import BooleanFunction
+
+from symbp.errors import CompilerError
+from symbp.ir.network import Declared, Equation
+from symbp.ir.nodes import (
+    Cases, Delta, Entry, Index, Largest, Reduce, Smallest, free_indices, prime, size_of, sum_over,
+)  # fmt: skip
+from symbp.ir.program import Program
+
+Names = Mapping[Basic, Expr]
+
+
+def normalise(declared: Declared) -> Program:
+    """The program of a declared network, its loss (if any) last."""
+    scalars = frozenset(
+        d.name for d in declared.declarations.values() if not d.indices and d.kind != "constant"
+    )
+    equations = [*declared.equations, *([declared.loss] if declared.loss else [])]
+    return Program(
+        declared.name,
+        declared.declarations,
+        tuple(_equation(eq, scalars, declared.indices) for eq in equations),
+        declared.loss.name if declared.loss else None,
+        declared.outputs,
+        declared.indices,
+    )
+
+
+def _equation(eq: Equation, scalars: frozenset[str], pool: tuple[Index, ...]) -> Equation:
+    convert = _Convert(scalars, pool, set(eq.indices))
+    return Equation(eq.name, eq.indices, convert(eq.expr, {}), eq.where)
+
+
+def fresh_index(index: Index, taken: set[Index], pool: tuple[Index, ...]) -> Index:
+    """The index itself if it is not taken; else a free one of the user's over the same range; else a primed one."""
+    if index not in taken and all(index.name != t.name for t in taken):
+        return index
+    names = {t.name for t in taken}
+    for other in pool:
+        if (other.lower, other.upper) == (index.lower, index.upper) and other.name not in names:
+            return other
+    return prime(index, names)
+
+
+@dataclass
+class _Convert:
+    """SymPy to IR within one equation; `taken` grows by every index bound so far."""
+
+    scalars: frozenset[str]
+    pool: tuple[Index, ...]
+    taken: set[Index]
+
+    def __call__(self, expr: Basic, env: Names) -> Any:
+        if isinstance(expr, Idx):
+            return env.get(expr, expr)
+        if isinstance(expr, Indexed):
+            return Entry(expr.base.label.name, *(self(i, env) for i in expr.indices))
+        if isinstance(expr, Symbol):
+            return Entry(expr.name) if expr.name in self.scalars else expr
+        if isinstance(expr, Sum):
+            return self._sum(expr.function, list(expr.limits), env)
+        if isinstance(expr, Piecewise):
+            return self._cases(expr, env)
+        for kind, build in _NODES.items():
+            if isinstance(expr, kind):
+                return build(*(self(a, env) for a in expr.args))
+        if isinstance(expr, (Relational, BooleanFunction)) or _is_scalar_node(expr):
+            return expr.func(*(self(a, env) for a in expr.args)) if expr.args else expr
+        raise CompilerError(f"normalise: no meaning for {type(expr).__name__} in {expr}")
+
+    def _sum(self, body: Expr, limits: list[Any], env: Names) -> Expr:
+        """Limits bind from the last (outermost) to the first; one that its body lacks counts its values."""
+        if not limits:
+            return self(body, env)
+        index = limits[-1][0]
+        bound = fresh_index(index, self.taken, self.pool)
+        self.taken.add(bound)
+        inner = self._sum(body, limits[:-1], {**env, index: bound})
+        if bound not in free_indices(inner):
+            self.taken.discard(bound)
+            return size_of(index) * inner
+        if isinstance(inner, Reduce) and inner.reducer == "sum":
+            return sum_over(inner.body, (*inner.indices, bound))
+        return sum_over(inner, (bound,))
+
+    def _cases(self, expr: Piecewise, env: Names) -> Expr:
+        """Piecewise is exhaustive (declare saw to it), so its last branch needs no condition."""
+        *first, last = expr.args
+        flat = [self(x, env) for pair in first for x in pair.args]
+        return Cases(*flat, self(last.expr, env)) if flat else self(last.expr, env)
+
+
+_NODES: dict[type, Callable[..., Expr]] = {
+    KroneckerDelta: lambda a, b, *_: Delta(a, b),
+    Max: Largest,
+    Min: Smallest,
+}
+
+
+def _is_scalar_node(expr: Basic) -> bool:
+    return expr.is_Number or expr.is_NumberSymbol or isinstance(expr, (Add, Mul, Pow, Abs, Function)) or expr.is_Boolean

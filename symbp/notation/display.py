@@ -1,0 +1,133 @@
+r"""Breaking a long formula over lines, at the operators that bind least: a display never runs off the page.
+
+The width of a formula is that of its glyphs, estimated from the LaTeX that `tex` writes: \frac{a}{b} is as wide as the
+wider of a and b, a subscript is small, and \, is thin.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+LINE = 80.0  # glyphs of average width across the text of a page
+
+_TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\s+|.", re.DOTALL)
+_SMALL = 0.75  # size of a subscript
+_WIDE = 2.6  # a binary operator or a relation with the space around it
+_WIDTHS = {
+    r"\,": 0.4, "'": 0.3, ",": 0.7, ".": 0.6, "(": 0.9, ")": 0.9, "[": 0.7, "]": 0.7, r"\lvert": 0.7, r"\rvert": 0.7,
+    r"\sum": 3.0, r"\prod": 2.6, r"\infty": 2.0, r"\bigl": 0.2, r"\bigr": 0.2, r"\Bigl": 0.5, r"\Bigr": 0.5,
+    r"\biggl": 0.8, r"\biggr": 0.8, r"\quad": 2.0, r"\{": 1.0, r"\}": 1.0, "&": 2.0, "$": 0.0, "m": 1.6, "w": 1.4,
+    **dict.fromkeys(["+", "-", "=", "<", ">", r"\le", r"\ge", r"\ne", r"\cdot", r"\land", r"\lor"], _WIDE),
+    **dict.fromkeys([r"\bar", r"\overline", r"\mathrm", r"\mathcal", r"\text", r"\operatorname", r"\displaystyle"], 0.0),
+    **{rf"\{name}": len(name) + 0.3 for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "log", "exp", "max", "min")},
+}  # fmt: skip
+_OPENING = {"(", "[", r"\lvert"}
+_CLOSING = {")", "]", r"\rvert"}
+
+
+def width(formula: str) -> float:
+    """How wide a formula is, in glyphs of average width."""
+    return _width(_Tokens(formula))
+
+
+def prose_width(text: str) -> float:
+    """How wide a line of prose of footnote size is, formulas in it included."""
+    return 0.85 * (width(text) + 0.6 * text.count(" "))
+
+
+def lines(formula: str, limit: float = LINE) -> list[str]:
+    """The formula in pieces no wider than `limit` where it can be broken so; each but the first begins with an operator.
+
+    A sum is broken before a product, and what stands in fewer brackets before what stands in more.
+    """
+    if width(formula) <= limit:
+        return [formula]
+    breaks = [b for b in _breaks(formula) if width(formula[: b[1]]) <= limit]
+    if not breaks:
+        return [formula]
+    least = min(rank for rank, _, _ in breaks)
+    _, end, start = [b for b in breaks if b[0] == least][-1]
+    operator = "" if formula[start] in "+-" else r"\cdot "
+    return [formula[:end], *lines(operator + formula[start:], limit)]
+
+
+def _breaks(formula: str) -> Iterator[tuple[int, int, int]]:
+    """(rank, end of the line before, start of the line after) wherever the formula may be broken."""
+    braces = brackets = position = 0
+    for token in _TOKEN.findall(formula):
+        braces += (token in ("{", r"\begin")) - (token in ("}", r"\end"))
+        brackets += (token in _OPENING) - (token in _CLOSING)
+        spaced = formula[position - 1 : position] == " " and position > 1
+        after = position + len(token)
+        if braces == 0 and spaced and token in "+-" and formula[after : after + 1] == " ":
+            yield 2 * brackets, position - 1, position
+        elif braces == 0 and token == r"\,":
+            yield 2 * brackets + 3, position, after + 1
+        position = after
+
+
+class _Tokens:
+    """The tokens of a formula, to be read one after the other."""
+
+    def __init__(self, formula: str) -> None:
+        self._rest = [t for t in _TOKEN.findall(formula) if not t.isspace()][::-1]
+
+    def peek(self) -> str:
+        return self._rest[-1] if self._rest else ""
+
+    def next(self) -> str:
+        return self._rest.pop()
+
+
+def _width(tokens: _Tokens, end: str = "") -> float:
+    """The width up to the token `end`, which is read too."""
+    total = 0.0
+    while tokens.peek() and tokens.peek() != end:
+        token = tokens.next()
+        if token in ("_", "^"):
+            total += _scripts(tokens, token)
+        elif token == r"\begin":
+            total += _environment(tokens)
+        elif token == r"\frac":
+            total += max(_argument(tokens), _argument(tokens)) + 0.6
+        elif token == r"\sqrt":
+            total += _argument(tokens) + 1.6
+        elif token == "{":
+            total += _width(tokens, "}")
+        else:
+            total += _WIDTHS.get(token, 1.0)
+    if tokens.peek():
+        tokens.next()
+    return total
+
+
+def _argument(tokens: _Tokens) -> float:
+    """The width of what a command or a script applies to: a group or a single token."""
+    token = tokens.next()
+    return _width(tokens, "}") if token == "{" else _WIDTHS.get(token, 1.0)
+
+
+def _scripts(tokens: _Tokens, first: str) -> float:
+    """A subscript and a superscript stand one above the other."""
+    found = _argument(tokens)
+    if tokens.peek() in ("_", "^") and tokens.peek() != first:
+        tokens.next()
+        found = max(found, _argument(tokens))
+    return _SMALL * found
+
+
+def _environment(tokens: _Tokens) -> float:
+    """The widest row of cases."""
+    _argument(tokens)
+    widest = 0.0
+    row: list[str] = []
+    while tokens.peek() != r"\end":
+        token = tokens.next()
+        if token == r"\\":
+            widest, row = max(widest, width(" ".join(row))), []
+        else:
+            row.append(token)
+    tokens.next()
+    _argument(tokens)
+    return max(widest, width(" ".join(row))) + 2.0

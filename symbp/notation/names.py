@@ -1,0 +1,119 @@
+"""Names from a model as LaTeX and prose as LaTeX: what a user writes can never break a document."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+GREEK = {
+    name: f"\\{name}"
+    for name in (
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma "
+        "tau upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+    ).split()
+} | {"lam": r"\lambda", "eps": r"\varepsilon"}
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", '"': "''",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}",
+}  # fmt: skip
+
+# the accented letters that Computer Modern composes
+_LATIN = frozenset(chr(c) for c in range(0xC0, 0x100)) - frozenset("ÐÞðþ×÷")
+
+# what rules and reasons are written with, in math mode
+_SIGNS = {
+    "Σ": r"\sum", "Π": r"\prod", "∂": r"\partial ", "·": r"\cdot ", "−": "-", "×": r"\times ",
+    "∞": r"\infty ", "≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "≈": r"\approx ", "→": r"\to ",
+    "∈": r"\in ", "√": r"\surd ", "²": "^{2}", "³": "^{3}", "′": "'",
+}  # fmt: skip
+_SUBSCRIPTED = re.compile(r"(?<!\w)([^\W\d_])_(\{[^{}]*\}|[^\W\d_]{1,2}'*)(?!\w)")  # δ_ij, Σ_{i,j}
+
+
+def escape(text: str) -> str:
+    """Any text as LaTeX prose, on one line. Letters that LaTeX's fonts lack become code points."""
+    return _characters(" ".join(text.split()))
+
+
+def prose(text: str) -> str:
+    """As `escape`, and what is written δ_ij, f_i or Σ_i becomes mathematics."""
+    parts = _SUBSCRIPTED.split(" ".join(text.split()))
+    plain, bases, subscripts = parts[::3], parts[1::3], parts[2::3]
+    formulas = [
+        f"${_mathematics(base)}_{{{_mathematics(subscript.strip('{}'))}}}$"
+        for base, subscript in zip(bases, subscripts)
+    ]
+    return "".join(_characters(p) + f for p, f in zip(plain, [*formulas, ""]))
+
+
+def name_latex(name: str, layer: bool = True) -> str:
+    """A name in math mode. Trailing digits number the layer, z2 → z^{(2)}, or are a subscript."""
+    stem, digits = _split_digits(name)
+    if not digits:
+        return _stem(stem)
+    return f"{_stem(stem)}^{{({digits})}}" if layer else f"{_stem(stem)}_{{{digits}}}"
+
+
+def adjoint_latex(name: str) -> str:
+    """The adjoint of a tensor: \\bar{z}^{(2)}; a long name stands under a long bar."""
+    stem, digits = _split_digits(name)
+    bar = r"\bar" if len(stem) == 1 or stem in GREEK else r"\overline"
+    return f"{bar}{{{_stem(stem)}}}" + (f"^{{({digits})}}" if digits else "")
+
+
+def index_latex(name: str) -> str:
+    """An index, with its primes."""
+    plain = name.rstrip("'")
+    return name_latex(plain, layer=False) + "'" * (len(name) - len(plain))
+
+
+def _split_digits(name: str) -> tuple[str, str]:
+    """z2 → z, 2. A name with underscores stays whole: x_1 and x1 must differ on paper too."""
+    found = re.fullmatch(r"([^\W\d_]+)(\d+)", name)
+    return (found[1], found[2]) if found else (name, "")
+
+
+def _stem(stem: str) -> str:
+    if stem in GREEK:
+        return GREEK[stem]
+    if len(stem) == 1 and (letter := _greek_letter(stem)):
+        return letter
+    if len(stem) == 1 and stem.isascii() and stem.isalpha():
+        return stem
+    return rf"\mathrm{{{escape(stem)}}}" if stem.isascii() else rf"\text{{{escape(stem)}}}"
+
+
+def _greek_letter(character: str) -> str:
+    """σ → \\sigma, by its Unicode name; empty for anything else."""
+    words = unicodedata.name(character, "").split()
+    if words[:1] != ["GREEK"] or words[2:3] != ["LETTER"]:
+        return ""
+    name = words[3].lower().replace("lamda", "lambda")
+    return GREEK.get(name.capitalize() if words[1] == "CAPITAL" else name, "")
+
+
+def _characters(text: str) -> str:
+    return "".join(_character(c) for c in text)
+
+
+def _character(character: str) -> str:
+    if character in _SPECIAL:
+        return _SPECIAL[character]
+    if character.isascii():
+        return character
+    if character in _SIGNS or _greek_letter(character):
+        return f"${_mathematics(character).strip()}$"
+    if character in _LATIN or character in "–—…‘’“”":
+        return character
+    return f"[U+{ord(character):04X}]"
+
+
+def _mathematics(text: str) -> str:
+    """Letters and signs in math mode."""
+    return "".join(_SIGNS.get(c) or _greek_letter(c) or _upright(c) for c in text)
+
+
+def _upright(character: str) -> str:
+    plain = character.isascii() and character.isalnum()
+    return character if plain else rf"\text{{{_character(character)}}}"

@@ -1,0 +1,148 @@
+"""The kinds of number that `evaluate` computes with: NumPy's, and multiprecision ones in object arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sympy import Expr
+
+Array = NDArray[Any]
+Functions = Mapping[str, Callable[..., Any]]
+
+_TRANSCENDENTAL = ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh")
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A kind of number: how its arrays are made, and what functions and arithmetic do to them."""
+
+    array: Callable[[ArrayLike], Array]  # from real data
+    number: Callable[[Expr], Any]  # from a finite SymPy number
+    real: Callable[[Array], Array]  # what comparisons look at
+    functions: Functions  # by SymPy's name
+    add: Any = np.add  # a ufunc, for it reduces too
+    multiply: Any = np.multiply
+    power: Any = np.power
+
+
+def _erf(x: Array) -> Array:
+    """The error function of real, longdouble or barely complex arguments, as a complex step makes them."""
+    if np.iscomplexobj(x):
+        # erf(a + ib) = erf(a) + ib 2/√π exp(−a²) + O(b²), and b² is far below rounding.
+        slope = 2 / math.sqrt(math.pi) * np.exp(-x.real * x.real)
+        return np.asarray(_erf(x.real) + 1j * (x.imag * slope))
+    if x.dtype == np.float64:
+        return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x))
+    import mpmath  # type: ignore[import-untyped]  # for longdouble alone
+
+    with mpmath.mp.workdps(25):
+        erf = np.vectorize(lambda v: str(mpmath.erf(mpmath.mpf(str(v)))), otypes=[object])
+        return np.asarray(erf(x), x.dtype)
+
+
+_NUMPY_FUNCTIONS: Functions = {
+    **{name: getattr(np, name) for name in _TRANSCENDENTAL},
+    "erf": _erf,
+    "floor": lambda x: np.floor(x.real),
+    "ceiling": lambda x: np.ceil(x.real),
+}
+
+
+def numpy_numbers(dtype: type[np.inexact[Any]]) -> Numbers:
+    """The numbers of a NumPy dtype, real or complex. Comparisons of complex numbers look at the real part."""
+    scalar: Any = np.longdouble if dtype is np.longdouble else np.float64
+
+    def number(expr: Expr) -> Any:
+        if expr.is_Rational:
+            return scalar(expr.p) / scalar(expr.q)
+        return scalar(float(expr) if expr.is_Float else str(expr.evalf(25)))  # or π and such
+
+    return Numbers(lambda data: np.asarray(data, dtype), number, np.real, _NUMPY_FUNCTIONS)
+
+
+FLOAT64 = numpy_numbers(np.float64)
+LONGDOUBLE = numpy_numbers(np.longdouble)
+COMPLEX128 = numpy_numbers(np.complex128)
+
+
+class Multiprecision:
+    """Real numbers of `digits` decimal digits and practically unlimited exponents.
+
+    Additions round as `rounding` says ("d": towards zero, "u": away from it), and `gap` is the largest difference of
+    the summands' magnitudes so far, in digits: where it exceeds `digits`, a summand was lost. What has no real value
+    (log(−1), 1/0), or one beyond exp(2⁶⁴), is NaN.
+    """
+
+    def __init__(self, digits: int, rounding: str) -> None:
+        import mpmath  # an import that only extreme inputs need
+
+        self.digits = digits
+        self.gap = 0.0
+        self._context = context = mpmath.mp.clone()
+        context.dps = digits
+        self._rounding = rounding
+        functions = {
+            name: self._elementwise(getattr(context, name))
+            for name in ("log", "tanh", "erf", "floor")
+        }
+        functions["ceiling"] = self._elementwise(context.ceil)
+        for name in ("exp", "sin", "cos", "tan", "sinh", "cosh"):
+            functions[name] = self._elementwise(self._bounded(name))
+        convert = np.frompyfunc(context.mpf, 1, 1)
+        self.numbers = Numbers(
+            array=lambda data: np.asarray(convert(data), object),
+            number=self._number,
+            real=lambda x: x,
+            functions=functions,
+            add=np.frompyfunc(self._add, 2, 1, identity=context.zero),
+            power=self._elementwise(self._power, arity=2),
+        )
+
+    def _number(self, expr: Expr) -> Any:
+        mpf = self._context.mpf
+        if expr.is_Rational:
+            return mpf(int(expr.p)) / int(expr.q)
+        return mpf(float(expr)) if expr.is_Float else mpf(str(expr.evalf(self.digits + 5)))
+
+    def _add(self, a: Any, b: Any) -> Any:
+        if a and b:
+            gap = abs(self._context.mag(a) - self._context.mag(b)) * math.log10(2)
+            if math.isfinite(gap):
+                self.gap = max(self.gap, float(gap))
+        return self._context.fadd(a, b, rounding=self._rounding)
+
+    def _power(self, base: Any, exponent: Any) -> Any:
+        if not base or abs(exponent) * abs(self._context.mag(base)) < 2**64:
+            return base**exponent
+        return self._context.nan
+
+    def _bounded(self, name: str) -> Callable[[Any], Any]:
+        """A function whose cost grows with its argument's magnitude: beyond 2⁶⁴ a limit, or given up."""
+        context, function = self._context, getattr(self._context, name)
+
+        def bounded(x: Any) -> Any:
+            if context.mag(x) <= 64:
+                return function(x)
+            if name != "exp":
+                return context.nan
+            return context.inf if x > 0 else context.zero
+
+        return bounded
+
+    def _elementwise(self, function: Callable[..., Any], arity: int = 1) -> Any:
+        """A function on object arrays, NaN where it has no real value."""
+        context = self._context
+
+        def guarded(*args: Any) -> Any:
+            try:
+                result = function(*args)
+            except (ZeroDivisionError, ValueError, OverflowError):
+                return context.nan
+            return result if isinstance(result, context.mpf) else context.nan
+
+        return np.frompyfunc(guarded, arity, 1)

@@ -1,0 +1,180 @@
+"""The stages in order. This is the one file that knows them all.
+
+declare → normalise → expose → differentiate → simplify → stabilise → lower → emit, and off the line: verify, explain
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from symbp import __version__
+from symbp.declare import Network
+from symbp.differentiate import differentiate, partial
+from symbp.emit import emit
+from symbp.errors import ModelError
+from symbp.explain import document, text_document
+from symbp.files import write_files
+from symbp.ir.network import Declared
+from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program
+from symbp.ir.schedule import Schedule, check_schedule
+from symbp.lower import lower
+from symbp.normalise import normalise
+from symbp.notation import lhs_text, text
+from symbp.simplify import simplify
+from symbp.stabilise import expose, stabilise
+from symbp.sympify import to_sympy
+from symbp.targets import numpy as target
+try:
+    from symbp.verify import Report, verify
+except ImportError:
+    Report = object
+
+Progress = Callable[[str], None]
+
+
+def derive(net: Network, wrt: Iterable[str] | None = None, progress: Progress | None = None) -> Derivation:
+    """Derive the gradients of a network's loss, or of a layer's outputs against any adjoint.
+
+    `wrt` names the tensors to differentiate in; by default the parameters, and for a layer its real inputs too.
+    `progress` is told the name of each stage as it begins. Raises `ModelError` where the model is wrong.
+    """
+    tell = progress or (lambda stage: None)
+    tell("normalise")
+    declared = net.declared()
+    names = _wrt(declared, wrt)
+    plain = normalise(declared)
+    check_program(plain)
+    program = expose(plain)
+    check_program(program)
+    tell("differentiate")
+    adjoint = differentiate(program, names)
+    check_adjoint(adjoint)
+    tell("simplify")
+    simple = simplify(adjoint)
+    check_adjoint(simple)
+    tell("stabilise")
+    stable = stabilise(simple)
+    check_adjoint(stable)
+    tell("lower")
+    schedule = lower(stable, _meanings(plain, simple), target.fits)
+    check_schedule(schedule)
+    tell("emit")
+    equations = tuple(f"{lhs_text(e.name, e.indices)} = {text(e.expr)}" for e in plain.equations)
+    source = emit(target.module(schedule, equations), __version__)
+    return Derivation(declared, plain, simple, schedule, equations, source)
+
+
+def _wrt(declared: Declared, wrt: Iterable[str] | None) -> tuple[str, ...]:
+    real = [d for d in declared.declarations.values() if not d.integer and d.kind != "constant"]
+    if wrt is None:
+        kinds = {"param"} if declared.loss else {"param", "input"}
+        return tuple(d.name for d in real if d.kind in kinds)
+    if isinstance(wrt, str):
+        raise ModelError(f"wrt is a list of names: write wrt=[{wrt!r}]")
+    names = tuple(dict.fromkeys(wrt))
+    known = [d.name for d in real]
+    for name in names:
+        if name not in known:
+            raise ModelError(f"wrt: {name!r} is no real tensor of {declared.name}; it has {', '.join(known)}")
+    return names
+
+
+def _meanings(plain: Program, adjoint: AdjointProgram) -> dict[str, Any]:
+    """What each line of the module computes, as the user wrote it or as it was derived."""
+    return {eq.name: eq.expr for eq in plain.equations} | {a.name: a.expr for a in adjoint.adjoints}
+
+
+class Derivation:
+    """A derived network: its formulas, its source, its document, and its check."""
+
+    def __init__(
+        self,
+        declared: Declared,
+        program: Program,
+        adjoint: AdjointProgram,
+        schedule: Schedule,
+        equations: tuple[str, ...],
+        source: str,
+    ) -> None:
+        self.name = declared.name
+        self.equations = equations
+        self.source = source
+        self._declared = declared
+        self._program = program
+        self._adjoint = adjoint
+        self._schedule = schedule
+
+    @cached_property
+    def latex(self) -> str:
+        """The derivation as a LaTeX document."""
+        return document(self._adjoint)
+
+    @cached_property
+    def text(self) -> str:
+        """The derivation as plain text."""
+        return text_document(self._adjoint)
+
+    @cached_property
+    def gradients(self) -> dict[str, str]:
+        """name -> "∂L/∂W1[a,j] = Σ_s …", in the order returned by the module."""
+        names = self._adjoint.adjoint_names()
+        adjoints = {name: tensor for tensor, name in names.items()}
+        found = {a.tensor: a for a in self._adjoint.adjoints}
+        return {
+            w: f"{lhs_text(names[w], found[w].indices, adjoints)} = {text(found[w].expr, adjoints)}"
+            for w in self._adjoint.wrt
+        }
+
+    @cached_property
+    def _module(self) -> ModuleType:
+        module = ModuleType(self.name)
+        module.__file__ = f"<symbp {self.name}>"
+        exec(compile(self.source, module.__file__, "exec"), module.__dict__)
+        return module
+
+    def load(self) -> ModuleType:
+        """The emitted module, imported from `source` under its own name; nothing is written."""
+        return self._module
+
+    def verify(self, module: ModuleType | None = None) -> Report:
+        """What a check of the module (by default the emitted one) against the declared equations measured."""
+        return verify(self._declared, module or self.load(), self._adjoint.wrt)
+
+    def write(self, folder: str | Path = "generated") -> list[Path]:
+        """Write `<name>.py` and `<name>.tex`; both or neither. The paths."""
+        return write_files(folder, {f"{self.name}.py": self.source, f"{self.name}.tex": self.latex})
+
+    def gradient(self, name: str) -> Any:
+        """dL/d`name` as SymPy, in index form, in terms of forward values and adjoints (of z: a tensor dz)."""
+        adjoint = next((a for a in self._adjoint.adjoints if a.tensor == name), None)
+        if adjoint is None:
+            wanted = (*self._adjoint.wrt, *_wrt(self._declared, [name]))
+            again = simplify(differentiate(self._adjoint.program, wanted))
+            adjoint = next((a for a in again.adjoints if a.tensor == name), None)
+        if adjoint is None:
+            raise ModelError(f"gradient: {name!r} is an output that nothing else reads: its adjoint is given")
+        return to_sympy(adjoint.expr, self._indices())
+
+    def partial(self, output: str, wrt: str) -> Any:
+        """∂output/∂wrt of the one equation that defines `output`, as SymPy: all axes of `output`, then all of `wrt`."""
+        eq = next((e for e in self._program.equations if e.name == output), None)
+        if eq is None:
+            defined = ", ".join(e.name for e in self._program.equations)
+            raise ModelError(f"partial: {output!r} is not defined by an equation; these are: {defined}")
+        _wrt(self._declared, [wrt])
+        return to_sympy(partial(self._program, eq, wrt).expr, self._indices())
+
+    def _indices(self) -> dict[str, tuple[Any, ...]]:
+        indices = {n: d.indices for n, d in self._declared.declarations.items()}
+        names = self._adjoint.adjoint_names()
+        return indices | {a: indices[t] for t, a in names.items() if t in indices}
+
+    def __repr__(self) -> str:
+        return f"<Derivation of {self.name}: gradients of {', '.join(self._adjoint.wrt)}>"
+
+
+__all__ = ["Derivation", "derive"]

@@ -1,0 +1,194 @@
+"""What a module should return: values and directional derivatives of the declared equations, by direct evaluation.
+
+Ordinary points are judged in float64: by complex steps where the equations are analytic, else by central differences in
+longdouble. Extreme ones, where a naive evaluation overflows, are judged in multiprecision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from sympy import Abs, Max, Min, Piecewise, sign
+
+from symbp.evaluate import Evaluation, evaluate
+from symbp.ir.network import Declared
+from symbp.numbers import COMPLEX128, FLOAT64, LONGDOUBLE, Array, Multiprecision, Numbers
+from symbp.sample import Point
+
+Directions = Mapping[str, Array]
+"""Of each tensor, the directions to differentiate in: (rows, *shape)."""
+
+COMPLEX_STEP = 1e-30
+"""The error of a complex step is of the order of its square: none."""
+
+CENTRAL_STEP = float(np.finfo(np.longdouble).eps) ** (1 / 3)
+"""Balances truncation, h²f‴/6, with rounding, ε f/h: 5e-7 and an error near 1e-12 with an 80-bit longdouble, 6e-6 and
+1e-10 where longdouble is float64."""
+
+EXACT_STEP = 1e-20
+"""Of a forward difference in 50 digits or more: truncation at 1e-20, rounding at 1e-30."""
+
+_DIGITS, _MOST_DIGITS, _SPARE_DIGITS = 50, 1600, 45
+_CHUNK = 256  # probes in one evaluation: bounds its memory
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Values and derivatives as float64; NaN where undecided."""
+
+    values: Mapping[str, Array]  # "loss" where there is one, and each output
+    derivatives: Mapping[str, Array]  # of each tensor: (rows,)
+    method: str
+    tolerance: float  # what the method is good for, relative to the largest derivative
+    noise: float  # absolute rounding error of a derivative
+
+    @property
+    def finite(self) -> bool:
+        arrays = (*self.values.values(), *self.derivatives.values())
+        return all(bool(np.isfinite(a).all()) for a in arrays)
+
+
+class Oracle:
+    """The values and derivatives of one network at points. Of a layer, those of Σ seed · output."""
+
+    def __init__(self, declared: Declared) -> None:
+        self.declared = declared
+        equations = (*declared.equations, *((declared.loss,) if declared.loss else ()))
+        self.analytic = not any(e.expr.has(Abs, Max, Min, Piecewise, sign) for e in equations)
+        self.names = (*(("loss",) if declared.loss else ()), *declared.outputs)
+
+    @np.errstate(all="ignore")
+    def at(self, point: Point, directions: Directions) -> Reference | None:
+        """The reference at an ordinary point; None where a derivative's steps straddle a kink."""
+        evaluation = evaluate(self.declared, point.sizes, point.values, FLOAT64)
+        values = {name: evaluation.values[name][0] for name in self.names}
+        if self.analytic:
+            derivatives = self.complex_steps(point, directions)
+            # float64 rounds some thousand times on the way, at 1e-16 each.
+            return Reference(values, derivatives, "complex steps", 1e-10, 0.0)
+        differences = self._central_differences(point, directions)
+        if differences is None:
+            return None
+        size = max(1.0, abs(float(self._objective(point, evaluation, FLOAT64)[0])))
+        noise = 16 * float(np.finfo(np.longdouble).eps) * size / CENTRAL_STEP
+        # Several orders above either error of the step, for third derivatives that are large.
+        return Reference(values, differences, "central differences", 1e-7, noise)
+
+    @np.errstate(all="ignore")
+    def complex_steps(self, point: Point, directions: Directions) -> dict[str, Array]:
+        """Im f(x + ihv) / h, exact to rounding; comparisons look at the real part, so also between kinks."""
+        parts = []
+        for shifts, count in _chunks(directions):
+            steps = {name: 1j * COMPLEX_STEP * shift for name, shift in shifts.items()}
+            evaluation = evaluate(self.declared, point.sizes, point.values, COMPLEX128, steps)
+            slopes = self._objective(point, evaluation, COMPLEX128).imag / COMPLEX_STEP
+            parts.append(np.broadcast_to(slopes, (count,)))
+        return _split(np.concatenate(parts), directions)
+
+    @np.errstate(all="ignore")
+    def _central_differences(self, point: Point, directions: Directions) -> dict[str, Array] | None:
+        parts = []
+        step = np.longdouble(CENTRAL_STEP)
+        for shifts, count in _chunks(directions):
+            steps = {n: np.concatenate([step * s, -step * s]) for n, s in shifts.items()}
+            evaluation = evaluate(self.declared, point.sizes, point.values, LONGDOUBLE, steps)
+            if evaluation.straddled:
+                return None
+            objective = self._objective(point, evaluation, LONGDOUBLE)
+            above, below = np.split(np.broadcast_to(objective, (2 * count,)), 2)
+            parts.append(np.asarray((above - below) / (2 * step), np.float64))
+        return _split(np.concatenate(parts), directions)
+
+    def exact(self, point: Point, directions: Directions) -> Reference:
+        """The reference at an extreme point, by forward differences in as many digits as it takes.
+
+        Additions lose a summand that is too small, as 1 + exp(−800) does in 50 digits. Whether that matters shows
+        where they are rounded towards zero and then away from it: if so, again with digits for the largest gap.
+        """
+        digits = _DIGITS
+        while True:
+            low, gap = self._differences(point, directions, digits, "d")
+            if gap + _SPARE_DIGITS <= digits:
+                return low
+            high, gap = self._differences(point, directions, digits, "u")
+            agreed = _agreement(low, high)
+            needed = int(gap) + _SPARE_DIGITS + 1
+            if agreed.finite or not digits < needed <= _MOST_DIGITS:
+                return agreed
+            digits = needed
+
+    @np.errstate(all="ignore")
+    def _differences(
+        self, point: Point, directions: Directions, digits: int, rounding: str
+    ) -> tuple[Reference, float]:
+        """The reference, and the largest gap between summands in digits."""
+        precise = Multiprecision(digits, rounding)
+        array = precise.numbers.array
+        step = array(EXACT_STEP)
+        (shifts, count), *_ = _chunks(directions, 1 + sum(map(len, directions.values())))
+        steps = {
+            name: array(np.concatenate([np.zeros_like(shift[:1]), shift])) * step
+            for name, shift in shifts.items()
+        }
+        evaluation = evaluate(self.declared, point.sizes, point.values, precise.numbers, steps)
+        objective = self._objective(point, evaluation, precise.numbers)
+        objective = np.broadcast_to(objective, (1 + count,))
+        slopes = np.asarray((objective[1:] - objective[0]) / step, np.float64)
+        values = {n: np.asarray(evaluation.values[n][0], np.float64) for n in self.names}
+        derivatives = _split(slopes, directions)
+        return Reference(values, derivatives, "multiprecision", 0.0, 0.0), precise.gap
+
+    def _objective(self, point: Point, evaluation: Evaluation, numbers: Numbers) -> Array:
+        """The loss, or Σ seed · output of a layer: (P or 1,)."""
+        if self.declared.loss is not None:
+            return evaluation.values["loss"]
+        total = numbers.array(np.zeros(1))
+        for name, seed in point.seeds.items():
+            product = numbers.array(seed) * evaluation.values[name]
+            total = total + product.reshape(len(product), -1).sum(axis=1)
+        return total
+
+
+def unit_directions(shape: tuple[int, ...], rng: np.random.Generator, most: int = 64) -> Array:
+    """One direction for each entry; of a large tensor for a sample of entries, and two random ones through all."""
+    count = int(np.prod(shape))
+    if count <= most:
+        return np.eye(count).reshape(count, *shape)
+    picked = np.zeros((most + 2, count))
+    picked[np.arange(most), rng.permutation(count)[:most]] = 1
+    picked[most:] = rng.choice([-1.0, 1.0], (2, count)) / np.sqrt(count)
+    return picked.reshape(most + 2, *shape)
+
+
+def _chunks(directions: Directions, most: int = _CHUNK) -> list[tuple[dict[str, Array], int]]:
+    """All directions, one row each, as shifts of every tensor; with the number of rows."""
+    total = sum(map(len, directions.values()))
+    shifts = {}
+    start = 0
+    for name, rows in directions.items():
+        shifts[name] = np.zeros((total, *rows.shape[1:]))
+        shifts[name][start : start + len(rows)] = rows
+        start += len(rows)
+    starts = range(0, max(total, 1), most)  # without any direction one evaluation all the same
+    return [({n: s[k : k + most] for n, s in shifts.items()}, min(most, total - k)) for k in starts]
+
+
+def _split(rows: Array, directions: Directions) -> dict[str, Array]:
+    """What `_chunks` joined, tensor by tensor again."""
+    ends = np.cumsum([len(d) for d in directions.values()])
+    return dict(zip(directions, np.split(rows, ends[:-1])))
+
+
+def _agreement(low: Reference, high: Reference) -> Reference:
+    """The second where both agree, else NaN. Equal infinities agree: they are beyond float64."""
+
+    def agreed(a: Array, b: Array) -> Array:
+        with np.errstate(invalid="ignore"):
+            close = (a == b) | (np.abs(a - b) <= 1e-9 * np.maximum(1.0, np.abs(b)))
+        return np.where(close, b, np.nan)
+
+    values = {name: agreed(a, high.values[name]) for name, a in low.values.items()}
+    derivatives = {name: agreed(a, high.derivatives[name]) for name, a in low.derivatives.items()}
+    return Reference(values, derivatives, high.method, high.tolerance, high.noise)

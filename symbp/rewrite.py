@@ -1,0 +1,231 @@
+"""Algebra that several stages share: what an expression costs, and the identities of Σ and δ.
+
+    contract   Σ_i δ_ij f_i       = f_j
+    pull out   Σ_i a f_i          = a Σ_i f_i         where a lacks i
+    factor     a b + a c          = a (b + c)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from sympy import Add, Basic, Expr, Idx, Integer, Mul, Number, Pow, Rational, Symbol, expand_mul
+
+from symbp.ir.nodes import (
+    Delta, Entry, Index, Reduce, base_exponent, factors, free_indices, prime, rebuild, size_of,
+    substitute, sum_over, summands, transform, walk,
+)  # fmt: skip
+
+TYPICAL_SIZE = 16  # stands for each symbolic size where two forms are compared
+TRANSCENDENTAL = 8  # what exp, log, tanh … cost in units of an addition
+
+
+@lru_cache(maxsize=10_000)
+def volume(indices: frozenset[Index]) -> int:
+    """How many entries an array over these indices has, each symbolic size taken as typical."""
+    count = 1
+    for index in indices:
+        size = size_of(index)
+        count *= int(size) if size.is_Integer else TYPICAL_SIZE
+    return count
+
+
+@lru_cache(maxsize=100_000)
+def cost(expr: Basic) -> int:
+    """Arithmetic operations to evaluate an expression once for all its indices, each subexpression over its own."""
+    if isinstance(expr, (Entry, Idx, Delta)) or not expr.args:
+        return 0
+    if isinstance(expr, Reduce):
+        return cost(expr.body) + volume(free_indices(expr.body))
+    below = sum(cost(a) for a in expr.args)
+    return below + _own_weight(expr) * volume(free_indices(expr))
+
+
+def _own_weight(expr: Basic) -> int:
+    if isinstance(expr, (Add, Mul)):
+        # a sign is part of the addition around it
+        return len(expr.args) - 1 - (isinstance(expr, Mul) and expr.args[0] == -1)
+    if isinstance(expr, Pow):
+        if expr.exp.is_Integer and abs(expr.exp) <= 4:
+            return max(int(abs(expr.exp)) - 1, 0)  # a reciprocal is the division that Mul counts
+        return 2 if expr.exp in (Rational(1, 2), Rational(-1, 2)) else TRANSCENDENTAL
+    if expr.is_Function:
+        return TRANSCENDENTAL
+    return 1
+
+
+def contract(body: Expr, bound: Iterable[Index]) -> Expr:
+    """Σ_bound body with every δ on a bound index used up and every constant factor outside. Sums split over +."""
+    bound = tuple(bound)
+    if isinstance(body, Add):
+        return Add(*(contract(t, bound) for t in body.args))
+    for factor in factors(body):
+        if isinstance(factor, Delta):
+            for index, other in (factor.args, factor.args[::-1]):
+                if index in bound and index not in free_indices(other):
+                    rest = Mul(*_without(factors(body), factor))
+                    kept = tuple(i for i in bound if i != index)
+                    return contract(substitute(rest, {index: other}), kept)
+    return pull_out(body, bound)
+
+
+def _without(items: tuple[Expr, ...], item: Expr) -> list[Expr]:
+    out = list(items)
+    out.remove(item)
+    return out
+
+
+def pull_out(body: Expr, bound: tuple[Index, ...]) -> Expr:
+    """Σ_bound body for a product: the factors that lack every bound index stand outside, an absent index counts."""
+    if body == 0:
+        return body
+    used = tuple(i for i in bound if i in free_indices(body))
+    absent = Mul(*(size_of(i) for i in bound if i not in used))
+    inside: list[Expr] = []
+    outside: list[Expr] = [absent]
+    live = frozenset(used)
+    for factor in factors(body):
+        (inside if free_indices(factor) & live else outside).append(factor)
+    core = Mul(*inside)
+    if isinstance(core, Add):
+        content, core = core.primitive()
+        outside.append(content)
+    if isinstance(core, Reduce) and core.reducer == "sum" and used:
+        core, used = core.body, (*used, *core.indices)
+    return Mul(*outside) * sum_over(core, used)
+
+
+def factor_common(expr: Expr) -> Expr:
+    """a b + a c = a (b + c): the common factors of all terms, signs and numbers included, stand before the sum."""
+    terms = summands(expr)
+    if len(terms) < 2:
+        return expr
+    tables = [_powers(t) for t in terms]
+    shared = [b for b in tables[0] if all(b in t for t in tables)]
+    outside: Expr = Integer(1)
+    for base in shared:
+        exponents = [t[base] for t in tables]
+        if all(e.is_Number for e in exponents):
+            # a common denominator goes out as the largest power, a common numerator as the smallest
+            if all(e > 0 for e in exponents):
+                outside *= Pow(base, min(exponents))
+            elif all(e < 0 for e in exponents):
+                outside *= Pow(base, max(exponents))
+        elif all(e == exponents[0] for e in exponents):
+            outside *= Pow(base, exponents[0])
+    if outside == 1:  # SymPy distributes a bare number at once: the printers factor it instead
+        return expr
+    number = _common_number(terms)
+    return outside * number * Add(*(t / (outside * number) for t in terms))
+
+
+def _powers(term: Expr) -> dict[Expr, Expr]:
+    """base -> exponent of every factor that is no number."""
+    return {b: e for b, e in map(base_exponent, factors(term)) if not b.is_Number}
+
+
+def _common_number(terms: tuple[Expr, ...]) -> Expr:
+    """The number that all terms share, where leaving it inside would repeat it: |c| if equal, −1 if all are negative."""
+    coefficients = [t.as_coeff_Mul()[0] for t in terms]
+    size = abs(coefficients[0])
+    if not all(isinstance(c, Number) and abs(c) == size for c in coefficients):
+        size = Integer(1)
+    negative = all(c < 0 for c in coefficients)
+    return -size if negative else size
+
+
+def tidy_sums(expr: Expr) -> Expr:
+    """Σ_i (…) everywhere in an expression: constant factors outside, common factors before the terms."""
+
+    def visit(node: Basic) -> Basic | None:
+        if isinstance(node, Reduce) and node.reducer == "sum":
+            return pull_out(factor_common(node.body), node.indices)
+        return None
+
+    found: Expr = transform(expr, visit)
+    return found
+
+
+def merge_sums(expr: Expr) -> Expr:
+    """c Σ_i f_i + c Σ_j g_j = c Σ_i (f_i + g_i): sums over the same ranges under one sign."""
+    terms = summands(expr)
+    if len(terms) < 2:
+        return expr
+    groups: dict[object, list[tuple[Reduce, Expr]]] = {}
+    rest: list[Expr] = []
+    for term in terms:
+        sums = [f for f in factors(term) if isinstance(f, Reduce) and f.reducer == "sum"]
+        if len(sums) != 1:
+            rest.append(term)
+            continue
+        outer = Mul(*_without(factors(term), sums[0]))
+        coefficient, monomial = outer.as_coeff_Mul()
+        ranges = tuple((i.lower, i.upper) for i in sums[0].indices)
+        groups.setdefault((monomial, ranges), []).append((sums[0], coefficient))
+    for (monomial, _), members in groups.items():  # type: ignore[misc]
+        first = members[0][0]
+        body = Add(*(c * _rename(r, first.indices) for r, c in members))
+        rest.append(monomial * pull_out(factor_common(body), first.indices))
+    return Add(*rest)
+
+
+def _rename(node: Reduce, indices: tuple[Index, ...]) -> Expr:
+    return substitute(node.body, dict(zip(node.indices, indices)))
+
+
+def distribute(expr: Expr) -> Expr:
+    """Products over sums, everywhere outside functions, then Σ over the terms: the fully expanded form."""
+    body = expand_mul(expr, deep=False)
+    out = []
+    for term in summands(body):
+        sums = [f for f in factors(term) if isinstance(f, Reduce) and f.reducer == "sum"]
+        if len(sums) == 1:
+            outer = Mul(*_without(factors(term), sums[0]))
+            out.append(outer * contract(distribute(sums[0].body), sums[0].indices))
+        else:
+            out.append(term)
+    return Add(*out)
+
+
+def bound_indices(expr: Basic) -> set[Index]:
+    """Every index that some reduction in the expression binds."""
+    return {i for n in walk(expr) if isinstance(n, Reduce) for i in n.indices}
+
+
+def standard_names(expr: Expr, free: Iterable[Index], pool: tuple[Index, ...]) -> Expr:
+    """Bound indices renamed apart from the free ones and each other: the user's own names first, then primes.
+
+    Sums that stand side by side may reuse a name; one inside another never does.
+    """
+    return _standard(expr, frozenset(free), pool)
+
+
+def _standard(expr: Expr, taken: frozenset[Index], pool: tuple[Index, ...]) -> Expr:
+    if not expr.args or isinstance(expr, Idx):
+        return expr
+    if not isinstance(expr, Reduce):
+        return rebuild(expr, [_standard(a, taken, pool) for a in expr.args])  # type: ignore[return-value]
+    mapping: dict[Basic, Expr] = {}
+    used = set(taken)
+    for index in expr.indices:
+        mapping[index] = _first_free(index, used, pool)
+        used.add(mapping[index])
+    body = substitute(expr.body, mapping)
+    indices = sorted(mapping.values(), key=lambda i: pool.index(i) if i in pool else len(pool))
+    return Reduce(expr.args[0], _standard(body, frozenset(used), pool), *indices)
+
+
+def _first_free(index: Index, used: set[Index], pool: tuple[Index, ...]) -> Index:
+    names = {t.name for t in used}
+    same = [p for p in pool if (p.lower, p.upper) == (index.lower, index.upper)]
+    for candidate in same:
+        if candidate.name not in names:
+            return candidate
+    base = same[0] if same else index
+    return prime(base, names) if base.name in names else base
+
+
+def reads(expr: Basic, symbol: Symbol) -> bool:
+    """Whether a symbol stands in an expression itself, not only in the range of an index."""
+    return any(n == symbol for n in walk(expr))

@@ -1,0 +1,233 @@
+"""Quotients and logarithms of sums of exponentials, shifted so that nothing overflows and no log meets a false 0.
+
+    shift     Σ_c exp a_c           = exp(m) Σ_c exp(a_c − m)          with m = max_c a_c
+    pair      exp a + exp b         = exp(max(a, b)) (1 + exp(−|a − b|))
+    log       log(exp(a) f)         = a + log f
+              log(exp a + exp b)    = logaddexp(a, b)
+
+They apply to any quotient with such a sum below the line and to the logarithm of any product of such sums, because
+these can overflow where the value itself does not; softmax, sigmoid and softplus are instances, not names known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sympy import Abs, Add, Basic, Expr, Integer, Mul, Pow, Rational, S, cosh, exp, log, sinh
+
+from symbp.ir.nodes import (
+    Entry, Index, Largest, LogAddExp, Reduce, Smallest, base_exponent, factors, is_leaf, rebuild,
+    sum_over, summands, walk,
+)  # fmt: skip
+from symbp.rules.outputs import rational
+
+Expose = Callable[[Expr], Expr]  # an expression with the definitions of some of its entries put in their place
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """Σ_bound coefficient · exp(exponent)."""
+
+    coefficient: Expr
+    exponent: Expr
+    bound: tuple[Index, ...] = ()
+
+
+@dataclass(frozen=True)
+class Product:
+    """exp(exponent) · Π sums ** powers · rest."""
+
+    exponent: Expr
+    sums: tuple[tuple[tuple[Exponential, ...], Expr], ...]
+    rest: Expr
+
+
+def exponentials(expr: Expr) -> tuple[Exponential, ...] | None:
+    """The terms of a sum of exponentials, a constant being c · exp 0; None where no exponential stands in it."""
+    found: list[Exponential] = []
+    for term in summands(_as_exponentials(expr)):
+        coefficient: Expr = S.One
+        exponent: Expr = S.Zero
+        inner: tuple[Exponential, ...] | None = None
+        for factor in factors(term):
+            if isinstance(factor, exp):
+                exponent += factor.args[0]
+            elif isinstance(factor, Reduce) and factor.reducer == "sum" and inner is None:
+                inner = exponentials(factor.body)
+                if inner is None:
+                    coefficient *= factor
+                else:
+                    inner = tuple(
+                        Exponential(e.coefficient, e.exponent, (*factor.indices, *e.bound)) for e in inner
+                    )
+            else:
+                coefficient *= factor
+        for e in inner or (Exponential(S.One, S.Zero),):
+            found.append(Exponential(coefficient * e.coefficient, exponent + e.exponent, e.bound))
+    return tuple(found) if any(e.exponent != 0 for e in found) else None
+
+
+def _as_exponentials(expr: Expr) -> Expr:
+    """cosh and sinh by their definitions, where they stand as terms or factors of the expression."""
+    if isinstance(expr, (cosh, sinh)):
+        return expr.rewrite(exp)
+    if isinstance(expr, (Add, Mul)) and any(isinstance(n, (cosh, sinh)) for n in walk(expr)):
+        opened = expr.func(*(_as_exponentials(a) for a in expr.args))
+        return opened.expand() if isinstance(opened, Mul) else opened
+    return expr
+
+
+def product(expr: Expr) -> Product:
+    """A product taken apart into exponentials, powers of sums of exponentials, and the rest."""
+    exponent: Expr = S.Zero
+    rest: Expr = S.One
+    sums = []
+    for factor in factors(expr):
+        base, power = base_exponent(factor)
+        found = None if isinstance(base, exp) else exponentials(base)
+        if isinstance(base, exp):
+            exponent += base.args[0] * power
+        elif found is None or not power.is_number:
+            rest *= factor
+        elif len(found) == 1 and not found[0].bound:
+            exponent += found[0].exponent * power
+            rest *= found[0].coefficient ** power
+        else:
+            sums.append((found, power))
+    return Product(exponent, tuple(sums), rest)
+
+
+def shift(terms: tuple[Exponential, ...]) -> tuple[Expr, Expr]:
+    """(m, Σ c exp(a − m)): the sum is exp(m) times the second, which neither overflows nor vanishes."""
+    if len(terms) == 2 and not any(t.bound for t in terms):
+        a, b = terms
+        apart = Abs(a.exponent - b.exponent)
+        peak = (a.exponent + b.exponent + apart) / 2
+        if a.coefficient == b.coefficient:
+            return peak, a.coefficient * (1 + exp(-apart))
+        return peak, Add(*(t.coefficient * exp(tidy_exponent(t.exponent - peak)) for t in terms))
+    peaks = [Reduce("maximum", t.exponent, *t.bound) if t.bound else t.exponent for t in terms]
+    peak = peaks[0] if len(peaks) == 1 else Largest(*dict.fromkeys(peaks))
+    shifted = [sum_over(t.coefficient * exp(t.exponent - peak), t.bound) for t in terms]
+    return peak, Add(*shifted)
+
+
+def is_pair(terms: tuple[Exponential, ...]) -> bool:
+    """c exp a + c exp b, no index bound."""
+    return len(terms) == 2 and not any(t.bound for t in terms) and terms[0].coefficient == terms[1].coefficient
+
+
+def stable(expr: Expr, expose: Expose) -> Expr:
+    """The expression with every such quotient and logarithm in it shifted."""
+    if is_leaf(expr) and not isinstance(expr, Reduce) or not expr.args:
+        return expr
+    if isinstance(expr, log):
+        found = log_of_product(expr.args[0], expose)
+        if found is not None:
+            return found
+    if isinstance(expr, (Mul, Pow)):
+        parts = product(expr)
+        if any(power.could_extract_minus_sign() for _, power in parts.sums):
+            return _quotient(parts, expose)
+    return rebuild(expr, [stable(a, expose) for a in expr.args])  # type: ignore[return-value]
+
+
+def _quotient(parts: Product, expose: Expose) -> Expr:
+    exponent, below = parts.exponent, S.One
+    for terms, power in parts.sums:
+        peak, rest = shift(terms)
+        exponent += power * peak
+        below *= rest**power
+    return _rest(parts.rest, expose) * exp(tidy_exponent(exponent)) * below
+
+
+def _rest(expr: Expr, expose: Expose) -> Expr:
+    return Mul(*(stable(f, expose) for f in factors(expr)))
+
+
+def tidy_exponent(exponent: Expr) -> Expr:
+    """(u − |u|) / 2 = min(0, u) and (u + |u|) / 2 = max(0, u)."""
+    opened = exponent.expand()
+    for term in summands(opened):
+        coefficient, kernel = term.as_coeff_Mul()
+        if isinstance(kernel, Abs) and abs(coefficient) == Rational(1, 2):
+            linear = (2 * (opened - term)).expand()
+            if linear in (kernel.args[0], -kernel.args[0]):
+                return (Largest if coefficient > 0 else Smallest)(Integer(0), linear)
+    return opened
+
+
+def log_of_product(arg: Expr, expose: Expose) -> Expr | None:
+    """log of a product of sums of exponentials, term by term; None where the argument is no such product.
+
+    Where the argument reads a value that is itself such a product and may underflow (log y of a softmax y), its
+    definition is put in its place, so that the log is taken of what the value was computed from.
+    """
+    parts = product(arg)
+    if parts.exponent == 0 and not parts.sums:
+        opened = expose(arg)
+        if opened == arg:
+            return None
+        parts = product(_one_fraction(opened))
+        if not may_vanish(parts):
+            return None
+    positive = [(t, p) for t, p in parts.sums if all(is_positive(e.coefficient) for e in t)]
+    others = [(t, p) for t, p in parts.sums if (t, p) not in positive]
+    if others and (len(parts.sums) > 1 or parts.rest != 1 or others[0][1] != 1):
+        return None
+    total, absorbed = parts.exponent, S.Zero
+    for terms, power in (*positive, *others):
+        value, total = _log_sum(terms, power, total)
+        absorbed += value
+    tail = log(stable(parts.rest, expose)) if parts.rest != 1 else S.Zero
+    return stable(total, expose) + absorbed + tail
+
+
+def _log_sum(terms: tuple[Exponential, ...], power: Expr, beside: Expr) -> tuple[Expr, Expr]:
+    """power · log Σ exp a, and what then remains of the term that stands beside it.
+
+    −logaddexp(a, b) + c is −logaddexp(a − c, b − c): taken inside where that leaves a 0, nothing cancels.
+    """
+    if is_pair(terms):
+        a, b = (t.exponent for t in terms)
+        if power == -1 and beside != 0 and 0 in (a - beside, b - beside):
+            a, b, beside = a - beside, b - beside, S.Zero
+        first, second = sorted((a, b), key=lambda e: (e != 0, str(e)))
+        return power * (LogAddExp(first, second) + log(terms[0].coefficient)), beside
+    peak, rest = shift(terms)
+    return power * (peak + log(rest)), beside
+
+
+def _one_fraction(expr: Expr) -> Expr:
+    """1 − 1/(1 + exp(−z)) as exp(−z)/(1 + exp(−z)): a product wherever the expression is one."""
+    return expr if isinstance(expr, (Mul, Pow, exp)) else rational(expr)
+
+
+def may_vanish(parts: Product) -> bool:
+    """Whether the product can underflow or overflow: its exponents above and below the line are not the same."""
+
+    def reach(sign: int) -> list[tuple[Expr, int]]:
+        return sorted(
+            ((t.exponent, len(t.bound)) for terms, p in parts.sums if p * sign > 0 for t in terms), key=str
+        )
+
+    return parts.exponent != 0 or reach(1) != reach(-1)
+
+
+def is_positive(expr: Expr) -> bool:
+    """Provably positive: numbers, sizes, and products of them."""
+    return bool(expr.is_positive)
+
+
+def has_exponential(expr: Basic) -> bool:
+    """Whether an exponential stands in an expression."""
+    return any(isinstance(n, (exp, cosh, sinh)) for n in walk(expr))
+
+
+def reads_any(expr: Basic, names: Iterable[str]) -> bool:
+    """Whether an expression reads one of these tensors."""
+    wanted = frozenset(names)
+    return any(isinstance(n, Entry) and n.tensor in wanted for n in walk(expr))
+
+

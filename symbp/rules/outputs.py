@@ -1,0 +1,201 @@
+"""Partials in terms of forward values: ∂y_i/∂z_j of a softmax as y_i (δ_ij − y_j), of tanh as 1 − y².
+
+No function is known here by name. The equation y = f is solved for a generator g of f (a function such as exp(z_i), or
+an entry) wherever f is a quotient of two linear forms in g; the solution replaces g in the partial, at whatever indices
+g stands there; and the result is kept if it takes fewer operations and divides by nothing that the partial did not.
+
+    y = (a g + b) / (c g + d)   gives   g = (b − d y) / (c y − a)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from math import gcd
+
+from sympy import Basic, Expr, Poly, Pow, Rational, Symbol, cancel, exp, fraction, powdenest, together
+
+from symbp.ir.network import Equation
+from symbp.ir.nodes import (
+    Entry, Iverson, Largest, Reduce, Slot, Smallest, base_exponent, is_leaf, slotted, substitute,
+    transform, varies, walk,
+)  # fmt: skip
+from symbp.rewrite import cost, factor_common
+
+
+def in_terms_of_output(eq: Equation, partial: Expr) -> Expr:
+    """The cheapest form of a coefficient of ∂y/∂z that solving y = f for one generator of f gives."""
+    best = _thresholds(eq, partial)
+    for candidate in _candidates(eq, best):
+        if cost(candidate) < cost(best) and _poles(candidate) <= _poles(best) | {_output(eq)}:
+            best = candidate
+    return best
+
+
+def _output(eq: Equation) -> Entry:
+    return Entry(eq.name, *eq.indices)
+
+
+def _candidates(eq: Equation, partial: Expr) -> Iterator[Expr]:
+    yield rational(partial)
+    for base, exponential in _generators(eq.expr):
+        solution = _solve(eq, base, exponential)
+        found = _replace(partial, solution) if solution else None
+        if found is not None:
+            yield found
+
+
+def rational(expr: Expr) -> Expr:
+    """The expression as one cancelled fraction of what it reads, common factors before the terms."""
+    scalar, _, back = slotted(expr, _is_atom)
+    if not scalar.is_rational_function(*back):
+        return expr
+    found: Expr = factor_common(cancel(scalar).xreplace(back))
+    return found
+
+
+def _is_atom(node: Basic) -> bool:
+    return is_leaf(node) or node.is_Function or isinstance(node, Iverson) or _is_root(node) or (
+        isinstance(node, Symbol) and not isinstance(node, Slot)
+    )  # fmt: skip
+
+
+def _is_root(node: Basic) -> bool:
+    return isinstance(node, Pow) and not node.exp.is_Integer
+
+
+def _generators(expr: Expr) -> Iterator[tuple[Expr, bool]]:
+    """What f may be solved for: (exponent, True) of its first exponential, then (function, root or entry, False)."""
+    _, found, _ = slotted(expr, _is_atom)
+    exponents = [n.args[0] for n in found if isinstance(n, exp)]
+    if exponents:
+        yield exponents[0], True
+    for node in found:
+        if not isinstance(node, (exp, Reduce)) and varies(node):
+            yield node, False
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """g**step = value, where g = exp(base) for an exponent `base`, else `base` itself."""
+
+    base: Expr
+    exponential: bool
+    step: int
+    value: Expr
+
+    def power_at(self, node: Basic) -> tuple[Expr, Rational] | None:
+        """(g**step at the node's own indices, r) where the node is that g to the power r; else None."""
+        if self.exponential:
+            if not isinstance(node, exp):
+                return None
+            node = node.args[0]
+        elif node.func != self.base.func:
+            return None
+        first = next(iter(_entries_of(self.base)), None)
+        for entry in _entries_of(node):
+            if first is not None and entry.tensor == first.tensor:
+                names = dict(zip(first.indices, entry.indices))
+                moved = substitute(self.base, names)
+                ratio = node / moved if self.exponential else Rational(node == moved)
+                if ratio.is_Rational and ratio != 0:
+                    return substitute(self.value, names), ratio
+        return None
+
+
+def _entries_of(expr: Basic) -> tuple[Entry, ...]:
+    return tuple(slotted(expr, lambda m: isinstance(m, Entry))[1])
+
+
+def _solve(eq: Equation, base: Expr, exponential: bool) -> _Solution | None:
+    """y = f solved for a power of g; None where f is no quotient of two linear forms in that power."""
+    generator = Slot("generator", positive=True)
+    probe = _Solution(base, exponential, 1, base)
+
+    def visit(node: Basic) -> Basic | None:
+        if node == base and not exponential:
+            return generator
+        found = probe.power_at(node) if exponential else None
+        return generator ** found[1] if found and found[0] == base else None
+
+    scalar, _, back = slotted(_outside_leaves(eq.expr, visit), _is_atom)
+    top, bottom = fraction(together(powdenest(scalar)))
+    if not (top.is_polynomial(generator) and bottom.is_polynomial(generator)):
+        return None
+    p, q = Poly(top, generator), Poly(bottom, generator)
+    step = reduce(gcd, (m[0] for m in (*p.monoms(), *q.monoms())), 0)
+    if step == 0 or p.degree() > step or q.degree() > step:
+        return None
+    (a, b), (c, d) = (p.nth(step), p.nth(0)), (q.nth(step), q.nth(0))
+    y = Slot("output", real=True)
+    if c * y - a == 0:
+        return None
+    value = cancel((b - d * y) / (c * y - a)).xreplace({**back, y: _output(eq)})
+    return _Solution(base, exponential, step, value)
+
+
+def _outside_leaves(expr: Basic, visit: Callable[[Basic], Basic | None]) -> Expr:
+    """Top-down rewriting that does not enter reductions or entries: constants to the scalar function."""
+    found = visit(expr)
+    if found is not None:
+        return found
+    if is_leaf(expr) or not expr.args:
+        return expr
+    return expr.func(*(_outside_leaves(a, visit) for a in expr.args))
+
+
+def _replace(partial: Expr, solution: _Solution) -> Expr | None:
+    """Every g of the partial, at any indices, by the solution there; None where a power of g is left over."""
+    values: dict[Slot, Expr] = {}
+
+    def visit(node: Basic) -> Basic | None:
+        found = solution.power_at(node)
+        if found is None:
+            return None
+        slot = next((s for s, v in values.items() if v == found[0]), None)
+        if slot is None:
+            slot = Slot(f"generator{len(values)}", positive=True)
+            values[slot] = found[0]
+        return slot ** found[1]
+
+    opened = rational(_outside_leaves(partial, visit))
+    if not values:
+        return None
+
+    def close(node: Basic) -> Basic | None:
+        slot, power = base_exponent(node)
+        if slot in values and (power / solution.step).is_Integer:
+            return values[slot] ** (power / solution.step)
+        return None
+
+    closed = _outside_leaves(opened, close)
+    return None if any(n in values for n in walk(closed)) else rational(closed)
+
+
+def _poles(expr: Expr) -> set[Expr]:
+    """What an expression divides by, outside sums: the bases of its negative powers."""
+    if is_leaf(expr) or not expr.args:
+        return set()
+    own = {expr.base} if isinstance(expr, Pow) and expr.exp.could_extract_minus_sign() else set()
+    return own.union(*(_poles(a) for a in expr.args))
+
+
+def _thresholds(eq: Equation, partial: Expr) -> Expr:
+    """[u > c] = [y > c] where y = max(c, u), and the mirror image for min: the sign of u need not be kept."""
+    f = eq.expr
+    if not isinstance(f, (Largest, Smallest)) or len(f.args) != 2:
+        return partial
+    constant, variable = sorted(f.args, key=varies)
+    if varies(constant):
+        return partial
+
+    def visit(node: Basic) -> Basic | None:
+        if isinstance(node, Iverson) and node.args[0].args == (variable, constant):
+            return Iverson(node.args[0].func(_output(eq), constant, evaluate=False))
+        return None
+
+    found: Expr = transform(partial, visit)
+    return found
+
+

@@ -1,0 +1,180 @@
+"""Random sizes and data for a declared network: the points at which a module is checked.
+
+Every number drawn is exact in float32. So float64 and float32 are given the same point, and what they differ by is
+arithmetic alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Symbol
+
+from symbp.evaluate import whole
+from symbp.ir.network import Declaration, Declared
+from symbp.numbers import Array
+
+LAWS: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
+    "normal(0, 1)": lambda rng, shape: rng.standard_normal(shape),
+    "uniform(0.5, 1.5)": lambda rng, shape: rng.uniform(0.5, 1.5, shape),
+    "uniform(0.1, 0.9)": lambda rng, shape: rng.uniform(0.1, 0.9, shape),
+    "uniform(-0.5, 0.5)": lambda rng, shape: rng.uniform(-0.5, 0.5, shape),
+}
+"""What real data are drawn from: each law is for equations that have no finite value under those before it."""
+
+POSITIVE = frozenset({"uniform(0.5, 1.5)", "uniform(0.1, 0.9)"})
+
+_PARTS = 2**16  # a distribution is drawn in such parts of 1, and so sums to 1 exactly in any dtype
+_EXTREMES = (
+    8  # the most tensors that are taken to extremes: a deep network must not cost its depth squared
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Sizes, and everything that is given."""
+
+    sizes: Mapping[str, int]
+    values: Mapping[str, Array]  # parameters, inputs and constants, float64 or int64
+    seeds: Mapping[str, Array]  # of a layer: the adjoint of each output
+
+    def replaced(self, values: Mapping[str, Array]) -> Point:
+        return replace(self, values={**self.values, **values})
+
+    @property
+    def magnitude(self) -> float:
+        """The largest number given, at least 1: what rounding errors scale with."""
+        return max([1.0, *(float(np.abs(v).max(initial=0.0)) for v in self.values.values())])
+
+
+class Sampler:
+    """Draws sizes and points for one network."""
+
+    def __init__(self, declared: Declared, rng: np.random.Generator) -> None:
+        self.declared = declared
+        self.rng = rng
+        equations = (*declared.equations, *((declared.loss,) if declared.loss else ()))
+        roots: list[Basic] = [e.expr for e in equations]
+        roots += [
+            i for owner in (*equations, *declared.declarations.values()) for i in owner.indices
+        ]
+        nodes = dict.fromkeys(node for root in roots for node in _walk(root))
+        names = {n.name for n in nodes if isinstance(n, Symbol)}
+        self._symbols = sorted(names - set(declared.declarations))
+        self._places = [place for n in nodes if isinstance(n, Indexed) for place in _fixed(n)]
+
+    def sizes(self, distinct: bool = True, ones: bool = False) -> dict[str, int] | None:
+        """A size for each symbol: 2 and upwards, distinct or all equal, and some of them 1 with `ones`.
+
+        Sizes that the equations do not admit (those of an axis that x[3] leaves) are drawn again, larger; None where
+        none are found.
+        """
+        count = len(self._symbols)
+        for attempt in range(24):
+            smallest = 1 + int(1.5**attempt)
+            drawn = np.full(count, smallest)
+            if distinct:
+                drawn = self.rng.permutation(np.arange(smallest, smallest + max(count, 4)))[:count]
+            if ones and count and attempt < 8:
+                drawn[self.rng.permutation(count)[: 1 + self.rng.integers(count)]] = 1
+            sizes = dict(zip(self._symbols, map(int, drawn)))
+            if self._admits(sizes):
+                return sizes
+        return None
+
+    def _admits(self, sizes: Mapping[str, int]) -> bool:
+        """Whether no axis is empty and every fixed place is inside its axis."""
+        shapes = (d.shape for d in self.declared.declarations.values())
+        return all(whole(size, sizes) > 0 for shape in shapes for size in shape) and all(
+            0 <= whole(place, sizes) < whole(size, sizes) for place, size in self._places
+        )
+
+    def point(self, sizes: Mapping[str, int], law: str, vary: bool = True) -> Point:
+        """Data of these sizes; with `vary`, constants other than their defaults."""
+        values: dict[str, Array] = {}
+        seeds: dict[str, Array] = {}
+        for name, declaration in self.declared.declarations.items():
+            if declaration.kind != "defined":
+                values[name] = self._value(declaration, sizes, law, vary)
+            elif self.declared.loss is None and name in self.declared.outputs:
+                shape = tuple(whole(size, sizes) for size in declaration.shape)
+                seeds[name] = _single(self.rng.standard_normal(shape))
+        return Point(sizes, values, seeds)
+
+    def _value(
+        self, declaration: Declaration, sizes: Mapping[str, int], law: str, vary: bool
+    ) -> Array:
+        shape = tuple(whole(size, sizes) for size in declaration.shape)
+        if declaration.kind == "constant":
+            default = np.asarray(declaration.default, np.float64)
+            return _single(default * self.rng.uniform(0.5, 1.0)) if vary else default
+        if declaration.integer:
+            return self.rng.integers(0, 3, shape)
+        if declaration.sums_to_one is not None:
+            axis = declaration.indices.index(declaration.sums_to_one)
+            return self._distribution(shape, axis)
+        return _single(LAWS[law](self.rng, shape))
+
+    def _distribution(self, shape: tuple[int, ...], axis: int) -> Array:
+        """Positive numbers that sum to 1 over an axis, without rounding."""
+        others = (*shape[:axis], *shape[axis + 1 :])
+        parts = max(_PARTS, 2 ** shape[axis].bit_length())
+        spread = np.full(shape[axis], 1 / shape[axis])
+        counts = 1 + self.rng.multinomial(parts - shape[axis], spread, others)
+        return np.moveaxis(counts / parts, -1, axis)
+
+    def extremes(self, point: Point, law: str) -> Iterator[Point]:
+        """The point with one tensor after the other near 1000 in magnitude, of mixed signs, and then negated.
+
+        Where the law keeps to positive numbers: near 1000, and then near 1/1000.
+        """
+        real = [
+            d
+            for d in self.declared.declarations.values()
+            if d.kind in ("param", "input") and not d.integer and d.sums_to_one is None
+        ]
+        for which in sorted(self.rng.permutation(len(real))[:_EXTREMES]):
+            name = real[which].name
+            size = self.rng.uniform(0.7, 1.0, point.values[name].shape)
+            if law in POSITIVE:
+                pair = (1000 * size, size / 1000)
+            else:
+                large = 1000 * size * self.rng.choice([-1, 1], size.shape)
+                pair = (large, -large)
+            for value in pair:
+                yield point.replaced({name: _single(value)})
+
+    def disturbed(self, point: Point, epsilon: float) -> Point:
+        """The point with every real tensor off by random relative amounts up to `epsilon`."""
+        return point.replaced(
+            {
+                name: value * (1 + epsilon * self.rng.uniform(-1, 1, value.shape))
+                for name, value in point.values.items()
+                if value.dtype.kind == "f"
+            }
+        )
+
+
+def _single(value: Array) -> Array:
+    """Rounded to what float32 holds exactly."""
+    return np.asarray(value, np.float32).astype(np.float64)
+
+
+def _walk(expr: Basic) -> Iterator[Basic]:
+    """Every subexpression; of an index its range, of a tensor nothing."""
+    yield expr
+    if isinstance(expr, Idx):
+        for bound in (expr.lower, expr.upper):
+            yield from _walk(bound)
+    elif not isinstance(expr, IndexedBase):
+        for arg in expr.args:
+            yield from _walk(arg)
+
+
+def _fixed(entry: Indexed) -> Iterator[tuple[Expr, Expr]]:
+    """The places of an entry that sizes alone decide, each with the length of its axis."""
+    for place, size in zip(entry.indices, entry.shape):
+        if not place.has(Idx, Indexed):
+            yield place, size

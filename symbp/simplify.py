@@ -1,0 +1,162 @@
+"""Adjoints in their shortest form: cheap ones are inlined where that takes fewer operations.
+
+    softmax with cross-entropy   y_j (ȳ_j − Σ_i ȳ_i y_i) with ȳ_i = −t_i / y_i    is    y_j Σ_i t_i − t_j
+
+Nothing here knows softmax: an adjoint is put in the place where it is read, multiplied out with the factors beside it,
+and kept if that costs less, or if it removes a division by a forward value that may underflow to 0.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sympy import Add, Basic, Expr, Mul, Pow, expand_mul
+
+from symbp.ir.nodes import (
+    Entry, Reduce, entries, factors, free_indices, is_leaf, substitute, summands, tensors_of, transform, walk,
+)  # fmt: skip
+from symbp.ir.program import Adjoint, AdjointProgram
+from symbp.ir.trace import Step
+from symbp.rewrite import cost, distribute, factor_common, merge_sums, standard_names, tidy_sums
+from symbp.rules.data import sums_to_one
+from symbp.rules.outputs import rational
+
+MOST_ENTRIES = 6  # a line that reads more is harder to follow than two
+
+
+def simplify(adjoint: AdjointProgram) -> AdjointProgram:
+    """Each adjoint in its shortest form, in terms of forward values and of the adjoints that remain."""
+    stage = _Simplify(adjoint)
+    for a in adjoint.adjoints:
+        stage.done[a.name] = stage.shorten(a)
+    return adjoint.with_adjoints(tuple(stage.done.values()))
+
+
+class _Simplify:
+    def __init__(self, adjoint: AdjointProgram) -> None:
+        self.program = adjoint.program
+        self.wrt = frozenset(adjoint.wrt)
+        self.done: dict[str, Adjoint] = {}
+        self.uses = Counter(t for a in adjoint.adjoints for t in tensors_of(a.expr))
+
+    def shorten(self, a: Adjoint) -> Adjoint:
+        """One adjoint, with every step that changed it."""
+        steps = list(a.steps)
+        expr = a.expr
+        subject = f"∂L/∂{a.tensor}"
+
+        def record(rule: str, reason: str, after: Expr) -> None:
+            nonlocal expr
+            named = standard_names(after, a.indices, self.program.indices)
+            if named != expr:
+                steps.append(Step(subject, rule, reason, expr, named))
+            expr = named
+
+        record("collect", "a b + a c = a (b + c)", self.tidy(expr))
+        for _ in range(len(self.done)):
+            inlined = self.inline_one(expr)
+            if inlined is None:
+                break
+            tensor, after = inlined
+            record(f"substitute ∂L/∂{tensor}", "fewer operations than computing it apart", after)
+        stated = self.tidy(sums_to_one(expr, self.program.declarations))
+        record("data sum to 1", "stated of the input", stated)
+        return replace(a, expr=expr, steps=tuple(steps))
+
+    def inline_one(self, expr: Expr) -> tuple[str, Expr] | None:
+        """(tensor, new expression) for the first adjoint in it that is better inlined."""
+        for name in tensors_of(expr):
+            source = self.done.get(name)
+            if source is None:
+                continue
+            best = min(self.inlined(expr, source), key=lambda e: (len(divisors(e)), cost(e)))
+            if self.worth(expr, source, best):
+                return source.tensor, best
+        return None
+
+    def worth(self, expr: Expr, source: Adjoint, best: Expr) -> bool:
+        """Whether inlining saves operations, removes a division by a forward value, or just saves a line."""
+        if len(divisors(best)) < len(divisors(expr) | divisors(source.expr)):
+            return cost(best) <= 2 * (cost(expr) + cost(source.expr))
+        alone = self.uses[source.name] == 1 and source.tensor not in self.wrt
+        saved = cost(expr) + (cost(source.expr) if alone else 0) - cost(best)
+        if saved > 0 or isinstance(source.expr, Entry):
+            return True
+        nested = any(isinstance(n, Reduce) for n in walk(expr)) and source.expr.has(Reduce)
+        return alone and saved == 0 and not nested and len(entries(best)) <= MOST_ENTRIES
+
+    def inlined(self, expr: Expr, source: Adjoint) -> Iterator[Expr]:
+        """The forms that the expression can take with an adjoint replaced by its definition."""
+        plain = transform(expr, lambda n: _definition(n, source))
+        beside = _beside(expr, source)
+        opened = _beside(distribute(expr), source)
+        for form in dict.fromkeys((plain, beside, opened, distribute(opened), distribute(plain))):
+            yield self.tidy(sums_to_one(form, self.program.declarations))
+
+    def tidy(self, expr: Expr) -> Expr:
+        """Constant factors before sums, sums merged, common factors before terms; whatever of it costs least."""
+        plain = tidy_sums(expr)
+        merged = merge_sums(plain)
+        forms = (plain, merged, factored(plain), factored(merged))
+        return min(reversed(forms), key=cost)
+
+
+def _definition(node: Basic, source: Adjoint) -> Expr | None:
+    if isinstance(node, Entry) and node.tensor == source.name:
+        return substitute(source.expr, dict(zip(source.indices, node.indices)))
+    return None
+
+
+def _beside(expr: Expr, source: Adjoint) -> Expr:
+    """The definition in place of every entry, multiplied out with those factors beside it that share its indices."""
+
+    def visit(node: Basic) -> Basic | None:
+        if not isinstance(node, Mul):
+            return _definition(node, source) if node == expr else None
+        for factor in node.args:
+            definition = _definition(factor, source)
+            if definition is None:
+                continue
+            own = free_indices(factor)
+            others = [f for f in node.args if f is not factor]
+            near = [f for f in others if free_indices(f) <= own and not isinstance(f, Reduce)]
+            far = [f for f in others if f not in near]
+            return Mul(shortest_product(definition, Mul(*near)), *far)
+        return None
+
+    found: Expr = transform(expr, visit)
+    return transform(found, lambda n: _definition(n, source))  # type: ignore[return-value]
+
+
+def shortest_product(left: Expr, right: Expr) -> Expr:
+    """left · right: as it stands, term by term so that factors cancel, multiplied out, or as one fraction."""
+    by_term = Add(*(t * right for t in summands(expand_mul(left, deep=False))))
+    forms = (left * right, by_term, expand_mul(by_term), rational(by_term))
+    return min((factor_common(f) for f in forms), key=cost)
+
+
+def factored(expr: Expr) -> Expr:
+    """Common factors before the terms of every sum in an expression, common numbers too."""
+
+    def visit(node: Basic) -> Basic | None:
+        if isinstance(node, Add):
+            return factor_common(node)
+        if isinstance(node, Mul) and any(isinstance(a, Add) for a in node.args):
+            return Mul(*(x for a in node.args for x in (a.primitive() if isinstance(a, Add) else (a,))))
+        return None
+
+    found: Expr = transform(expr, visit)
+    return found
+
+
+def divisors(expr: Basic) -> set[Expr]:
+    """The forward values and adjoints that an expression divides by, at any depth: any of them may underflow to 0."""
+    found: set[Expr] = set()
+    for node in walk(expr):
+        if isinstance(node, Pow) and node.exp.could_extract_minus_sign():
+            found.update(Entry(e.tensor) for e in entries(node.base) if not is_leaf(node.exp))
+    return found
+
+

@@ -1,0 +1,152 @@
+"""Equations that give the right number where their text, taken literally, overflows, divides 0 by 0 or takes log 0.
+
+Two passes: `expose` puts the definition of an exponential in the place where a quotient or a logarithm reads it (so
+that e = exp z, S = Σ e, y = e / S is one quotient), before anything is differentiated; `stabilise` rewrites every
+equation, forward and adjoint, by the rules of `symbp.rules.exponentials`. Neither changes the mathematics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sympy import Basic, Expr, Mul, Pow, S, exp, log
+
+from symbp.ir.network import Equation
+from symbp.ir.nodes import Cases, Entry, factors, is_leaf, rebuild, substitute, tensors_of, transform
+from symbp.ir.program import AdjointProgram, Program
+from symbp.ir.trace import Step
+from symbp.rewrite import standard_names
+from symbp.rules.exponentials import exponentials, has_exponential, product, stable
+
+MOST_LEVELS = 4  # how deep definitions are looked into below a logarithm
+
+
+def expose(program: Program) -> Program:
+    """Exponentials that a quotient or a logarithm reads, put in its place; equations that nothing reads then go."""
+    definitions: dict[str, Equation] = {}
+    equations, steps = [], []
+    for eq in program.equations:
+        found = _exposed(eq.expr, definitions)
+        if found != eq.expr:
+            named = standard_names(found, eq.indices, program.indices)
+            reason = "an exponential below a fraction or a logarithm may overflow on its own"
+            steps.append(Step(eq.name, "substitute", reason, eq.expr, named))
+            eq = replace(eq, expr=named)
+        equations.append(eq)
+        whole = _inline(eq.expr, definitions)
+        if exponentials(whole) is not None and not _is_quotient(whole):
+            definitions[eq.name] = replace(eq, expr=whole)
+    kept = _reachable(program, equations) if steps else tuple(equations)
+    return replace(program, equations=kept, trace=(*program.trace, *steps))
+
+
+def _is_quotient(expr: Expr) -> bool:
+    return any(power.could_extract_minus_sign() for _, power in product(expr).sums)
+
+
+def _exposed(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
+    if is_leaf(expr) and isinstance(expr, Entry) or not expr.args:
+        return expr
+    if isinstance(expr, log):
+        return log(_inline(expr.args[0], definitions))
+    if isinstance(expr, (Mul, Pow)):
+        below = [f.base for f in factors(expr) if isinstance(f, Pow) and f.exp.could_extract_minus_sign()]
+        if any(_inline(b, definitions) != b for b in below):
+            return _inline(expr, definitions)
+    return rebuild(expr, [_exposed(a, definitions) for a in expr.args])  # type: ignore[return-value]
+
+
+def _inline(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
+    def visit(node: Basic) -> Basic | None:
+        if isinstance(node, Entry) and node.tensor in definitions:
+            eq = definitions[node.tensor]
+            return substitute(eq.expr, dict(zip(eq.indices, node.indices)))
+        return None
+
+    found: Expr = transform(expr, visit)
+    return found
+
+
+def _reachable(program: Program, equations: list[Equation]) -> tuple[Equation, ...]:
+    live = {*program.outputs, *([program.loss] if program.loss else [])}
+    for eq in reversed(equations):
+        if eq.name in live:
+            live.update(tensors_of(eq.expr))
+    return tuple(eq for eq in equations if eq.name in live)
+
+
+def stabilise(adjoint: AdjointProgram) -> AdjointProgram:
+    """The same adjoint program with every equation in a form that is safe to evaluate."""
+    program = adjoint.program
+    definitions = {eq.name: eq for eq in program.equations if has_exponential(eq.expr)}
+
+    def open_definitions(expr: Expr) -> Expr:
+        """Definitions with exponentials in the place of the entries outside sums, level by level."""
+        for _ in range(MOST_LEVELS):
+            opened = _outside_sums(expr, definitions)
+            if opened == expr or product(opened).sums:
+                return opened
+            expr = opened
+        return expr
+
+    def safe(expr: Expr, indices: tuple[Expr, ...]) -> Expr:
+        found = guarded(stable(expr, open_definitions))
+        return expr if found == expr else standard_names(found, indices, program.indices)
+
+    equations, steps = [], []
+    for eq in program.equations:
+        after = safe(eq.expr, eq.indices)
+        if after != eq.expr:
+            steps.append(Step(eq.name, "stabilise", "equal, and cannot overflow", eq.expr, after))
+        equations.append(replace(eq, expr=after))
+    adjoints = []
+    for a in adjoint.adjoints:
+        after = safe(a.expr, a.indices)
+        if after != a.expr:
+            step = Step(f"∂L/∂{a.tensor}", "stabilise", "equal, and cannot overflow", a.expr, after)
+            a = replace(a, expr=after, steps=(*a.steps, step))
+        adjoints.append(a)
+    program = replace(program, equations=tuple(equations), trace=(*program.trace, *steps))
+    return replace(adjoint, program=program, adjoints=tuple(adjoints))
+
+
+def _outside_sums(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
+    if isinstance(expr, Entry) and expr.tensor in definitions:
+        return _inline(expr, definitions)
+    if is_leaf(expr) or not expr.args:
+        return expr
+    return rebuild(expr, [_outside_sums(a, definitions) for a in expr.args])  # type: ignore[return-value]
+
+
+def guarded(expr: Expr) -> Expr:
+    """{log u if P; …}: a function that is not defined everywhere reads 1 where its branch is not taken."""
+
+    def visit(node: Basic) -> Basic | None:
+        if not isinstance(node, Cases):
+            return None
+        pairs: list[Basic] = []
+        for value, condition in node.branches:
+            pairs += [_only_where(value, condition), condition]
+        *_, (_, last) = node.branches
+        otherwise = node.otherwise
+        if len(node.branches) == 1:
+            otherwise = _only_where(otherwise, ~last)
+        return Cases(*pairs, otherwise)
+
+    found: Expr = transform(expr, visit)
+    return found
+
+
+def _only_where(value: Expr, condition: Basic) -> Expr:
+    def visit(node: Basic) -> Basic | None:
+        if isinstance(node, (log, exp)):
+            return node.func(Cases(node.args[0], condition, S.One))
+        if isinstance(node, Pow) and not (node.exp.is_Integer and node.exp.is_positive) and not node.base.is_number:
+            return Pow(Cases(node.base, condition, S.One), node.exp)
+        return None
+
+    if isinstance(value, Cases):
+        return value
+    found: Expr = transform(value, visit)
+    return found

@@ -1,0 +1,56 @@
+"""The IR back in SymPy's own terms, for users: Indexed, Sum, KroneckerDelta, Piecewise, Max, Min."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sympy import (
+    Basic, Expr, Idx, Indexed, IndexedBase, Integer, KroneckerDelta, Max, Min, Piecewise, Sum, Symbol, exp, log,
+)  # fmt: skip
+
+from symbp.errors import CompilerError
+from symbp.ir.nodes import (
+    Cases, Delta, Entry, Index, Iverson, Largest, LogAddExp, Reduce, SafeInverse, Smallest,
+)  # fmt: skip
+
+
+def to_sympy(expr: Basic, indices: Mapping[str, tuple[Index, ...]]) -> Any:
+    """Plain SymPy that equals an expression of the IR. `indices` gives each tensor's own, for its shape."""
+
+    def visit(node: Basic) -> Any:
+        if isinstance(node, Idx) or not node.args:
+            return node
+        if isinstance(node, Entry):
+            return _entry(node, indices)
+        if isinstance(node, Reduce):
+            if node.reducer != "sum":
+                raise CompilerError(f"to_sympy: SymPy has no {node.reducer} over indices")
+            return Sum(visit(node.body), *((i, i.lower, i.upper) for i in reversed(node.indices)))
+        args = [visit(a) for a in node.args]
+        return _node(node, args)
+
+    return visit(expr)
+
+
+def _entry(entry: Entry, indices: Mapping[str, tuple[Index, ...]]) -> Expr:
+    label = Symbol(entry.tensor, real=True)
+    if not entry.indices:
+        return label
+    shape = tuple(i.upper - i.lower + 1 for i in indices[entry.tensor])
+    return Indexed(IndexedBase(label, shape=shape), *entry.indices)
+
+
+def _node(node: Basic, args: list[Any]) -> Any:
+    if isinstance(node, Iverson):
+        return Piecewise((Integer(1), args[0]), (Integer(0), True))
+    if isinstance(node, Delta):
+        return KroneckerDelta(*args)
+    if isinstance(node, Cases):
+        return Piecewise(*zip(args[:-1:2], args[1:-1:2]), (args[-1], True))
+    if isinstance(node, SafeInverse):
+        return Piecewise((1 / args[0], args[0] > 0), (Integer(0), True))
+    if isinstance(node, LogAddExp):
+        return log(exp(args[0]) + exp(args[1]))
+    kind = {Largest: Max, Smallest: Min}.get(type(node), node.func)
+    return kind(*args)

@@ -1,0 +1,1 @@
+"""One target language a file, beside `templates/<target>/`."""

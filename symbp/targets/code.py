@@ -1,0 +1,151 @@
+"""NumPy source with named axes: how texts are combined, aligned and parenthesised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from symbp.ir.nodes import Index
+
+# Binding strengths, weakest first. A matrix product is set off by parentheses inside a product.
+COMPARE, OR, AND, ADD, MATMUL, MUL, NEGATE, POWER, ATOM = range(9)
+
+
+@dataclass(frozen=True)
+class Code:
+    """A text whose value is an array with these axes, in this order; without axes, a scalar.
+
+    `kind` is "float" for arrays and NumPy scalars, "bool" for comparisons, and "python" for Python numbers, which
+    take the dtype of whatever they meet. `kept` is the same value with reduced axes kept as size 1 among `kept_axes`.
+    """
+
+    text: str
+    level: int = ATOM
+    axes: tuple[Index, ...] = ()
+    kind: str = "float"
+    kept: str = ""
+    kept_axes: tuple[Index, ...] = ()
+
+    def at(self, level: int) -> str:
+        """The text as an operand that must bind at least this strongly."""
+        return self.text if self.level >= level else f"({self.text})"
+
+
+def align(code: Code, target: Sequence[Index]) -> Code:
+    """The code with axes that broadcast against `target`: transposed if need be, with None for axes it lacks."""
+    target = tuple(target)
+    if not code.axes and code.kind == "python":
+        return code
+    if code.kept and _gaps(code.kept_axes, code.axes) == _gaps(target, code.axes):
+        return replace(code, text=code.kept, axes=target, kept="")
+    wanted = tuple(i for i in target if i in code.axes)
+    if wanted != code.axes:
+        code = transpose(code, wanted)
+    first = target.index(wanted[0]) if wanted else len(target)
+    slots = [":" if i in code.axes else "None" for i in target[first:]]
+    if "None" in slots:
+        return Code(f"{code.at(ATOM)}[{', '.join(slots)}]", ATOM, target, code.kind)
+    return replace(code, axes=target[first:])
+
+
+def _gaps(axes: tuple[Index, ...], present: tuple[Index, ...]) -> list[Index | None]:
+    """The axes with None for those that are absent."""
+    return [i if i in present else None for i in axes]
+
+
+def transpose(code: Code, axes: Sequence[Index]) -> Code:
+    """The code with its axes in another order."""
+    axes = tuple(axes)
+    if axes == code.axes:
+        return code
+    order = tuple(code.axes.index(i) for i in axes)
+    base = code.at(ATOM)
+    if order == (1, 0):
+        text = base[:-2] if base.endswith(".T") else f"{base}.T"
+    elif order == tuple(reversed(range(len(order)))):
+        text = f"{base}.T"
+    elif len(order) > 2 and order[:-2] == tuple(range(len(order) - 2)):
+        text = f"{base}.swapaxes(-1, -2)"
+    else:
+        text = f"{base}.transpose({', '.join(map(str, order))})"
+    return Code(text, ATOM, axes, code.kind)
+
+
+def union(codes: Sequence[Code], frame: Sequence[Index]) -> tuple[Index, ...]:
+    """All axes of several codes in the order of the frame."""
+    present = {i for c in codes for i in c.axes}
+    return tuple(i for i in frame if i in present)
+
+
+def add(terms: Sequence[tuple[int, Code]], frame: Sequence[Index]) -> Code:
+    """Σ ± terms, given with their signs; a positive one goes first where there is one, whole arrays before what is broadcast."""
+    ordered = sorted(terms, key=lambda t: (t[0] < 0, -len(t[1].axes)))
+    axes = union([c for _, c in terms], frame)
+    text = ""
+    for sign, code in ordered:
+        operand = align(code, axes).at(ADD if sign > 0 and not text else ADD + 1)
+        if not text:
+            text = operand if sign > 0 else f"-{align(code, axes).at(NEGATE)}"
+        else:
+            text += f" {'+' if sign > 0 else '-'} {operand}"
+    kind = "python" if all(c.kind == "python" for _, c in terms) else "float"
+    return Code(text, ADD, axes, kind)
+
+
+def multiply(above: Sequence[Code], below: Sequence[Code], frame: Sequence[Index]) -> Code:
+    """Π above / Π below. Python numbers first and among themselves, then arrays, comparisons last."""
+    everything = (*above, *below)
+    axes = union(everything, frame)
+    rank = {"python": 0, "float": 1, "bool": 2}
+    numbers = [c for c in above if c.kind == "python"]
+    arrays = sorted((c for c in above if c.kind != "python"), key=lambda c: (rank[c.kind], c.level != ATOM))
+    scalars_below = [c for c in below if c.kind == "python"]
+    arrays_below = [c for c in below if c.kind != "python"]
+    if not numbers and len(arrays) >= 1:  # (y − t) / n
+        parts = [*arrays]
+        text = " * ".join(align(c, axes).at(MUL) for c in parts)
+        text = _divide(text, len(parts), [*arrays_below, *scalars_below], axes)
+    else:  # 2 / n * (y − t)
+        head = " * ".join(c.at(MUL) for c in numbers) or "1"
+        text = _divide(head, len(numbers), scalars_below, axes)
+        text = " * ".join([text, *(align(c, axes).at(MUL) for c in arrays)])
+        text = _divide(text, 2, arrays_below, axes)
+    kind = "python" if all(c.kind == "python" for c in everything) else "float"
+    return Code(text, MUL, axes, kind)
+
+
+def _divide(text: str, parts: int, below: Sequence[Code], axes: tuple[Index, ...]) -> str:
+    """text / (a * b): one division whatever the number of factors."""
+    if not below:
+        return text
+    operands = [align(c, axes) for c in below]
+    if len(operands) == 1:
+        return f"{text} / {operands[0].at(NEGATE)}"
+    return f"{text} / ({' * '.join(c.at(MUL) for c in operands)})"
+
+
+def power(base: Code, exponent: str) -> Code:
+    """base**exponent, spaced as formatters do: around the operator unless both sides are simple."""
+    simple = base.text.replace(".", "").replace("_", "").isalnum() and base.level == ATOM
+    plain = exponent.replace(".", "").isalnum()
+    space = "" if simple and plain else " "
+    return Code(f"{base.at(ATOM)}{space}**{space}{exponent}", POWER, base.axes, base.kind)
+
+
+def call(function: str, args: Sequence[Code], frame: Sequence[Index]) -> Code:
+    """function(args), arguments aligned with each other."""
+    axes = union(args, frame)
+    text = ", ".join(align(c, axes).text for c in args)
+    return Code(f"{function}({text})", ATOM, axes)
+
+
+def reduce_axes(code: Code, method: str, bound: Sequence[Index]) -> Code:
+    """code.sum(axis=…) over some of its axes, and the same with keepdims."""
+    rest = tuple(i for i in code.axes if i not in bound)
+    base = code.at(ATOM)
+    if not rest:
+        return Code(f"{base}.{method}()", ATOM, ())
+    positions = [k for k, i in enumerate(code.axes) if i in bound]
+    axis = str(positions[0]) if len(positions) == 1 else f"({', '.join(map(str, positions))})"
+    kept = f"{base}.{method}(axis={axis}, keepdims=True)"
+    return Code(f"{base}.{method}(axis={axis})", ATOM, rest, "float", kept, code.axes)

@@ -1,0 +1,313 @@
+"""One SymPy expression of the IR as one NumPy expression."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce as fold
+
+from sympy import (
+    Abs, Add, And, Basic, E, Expr, Float, Idx, Integer, Mul, Not, Or, Pow, Rational, S, Symbol, cos, cosh, erf, exp,
+    log, pi, sign, sin, sinh, tan, tanh,
+)  # fmt: skip
+from sympy.core.relational import Eq, Ge, Gt, Le, Lt, Ne, Relational
+
+from symbp.errors import CompilerError
+from symbp.ir.nodes import (
+    Cases, Delta, Entry, Index, Iverson, Largest, LogAddExp, Reduce, SafeInverse, Smallest, base_exponent, entries,
+    factors, size_of, summands, walk,
+)  # fmt: skip
+from symbp.targets.code import (
+    AND, ATOM, COMPARE, NEGATE, OR, POWER, Code, add, align, call, multiply, power, reduce_axes, union,
+)  # fmt: skip
+from symbp.targets.contraction import contract
+
+FUNCTIONS: dict[type, str] = {
+    exp: "np.exp", log: "np.log", sin: "np.sin", cos: "np.cos", tan: "np.tan", sinh: "np.sinh", cosh: "np.cosh",
+    tanh: "np.tanh", Abs: "np.abs", sign: "np.sign", erf: "_erf",
+}  # fmt: skip
+HELPERS = {"_erf": "erf"}  # function in the text -> template that defines it
+RELATIONS: dict[type, str] = {Gt: ">", Ge: ">=", Lt: "<", Le: "<=", Eq: "==", Ne: "!="}
+
+
+def is_python_number(expr: Basic) -> bool:
+    """Whether nothing but numbers, sizes and constants stands in it: a Python number at run time."""
+    return not any(isinstance(n, (Entry, Idx, Reduce, Iverson, Delta)) for n in walk(expr))
+
+
+class Printer:
+    """Prints the expressions of one statement. `frame` orders every index in it; `like` has the working dtype."""
+
+    def __init__(self, frame: Sequence[Index], like: str) -> None:
+        self.frame = tuple(frame)
+        self.like = like
+        self.helpers: set[str] = set()
+
+    def __call__(self, expr: Basic) -> Code:
+        if is_python_number(expr) and isinstance(expr, Expr):
+            return self.number(expr)
+        for kind, method in self._methods.items():
+            if isinstance(expr, kind):
+                return method(self, expr)
+        raise CompilerError(f"the NumPy target has no text for {type(expr).__name__} in {expr}")
+
+    @property
+    def dtype(self) -> str:
+        return f"{self.like}.dtype"
+
+    # Python numbers
+
+    def number(self, expr: Expr) -> Code:
+        """Numbers, sizes and constants; irrational numbers by their value."""
+        if expr.is_Integer or expr.is_Float:
+            text = str(int(expr)) if expr.is_Integer else repr(float(expr))
+            return Code(text, NEGATE if text.startswith("-") else ATOM, (), "python")
+        if isinstance(expr, Symbol):
+            return Code(expr.name, ATOM, (), "python")
+        if expr in (pi, E):
+            return Code("np.pi" if expr == pi else "np.e", ATOM, (), "python")
+        if expr.is_number and not expr.is_Rational:
+            return self.number(Float(expr.evalf(17), 17))
+        if isinstance(expr, (Add, Mul, Rational)):
+            return self.sum(expr) if isinstance(expr, Add) else self.product(expr)
+        if isinstance(expr, Pow) and expr.exp == -1:
+            return self.product(expr)
+        if isinstance(expr, Pow):
+            exponent = self.number(expr.exp)
+            base = self.number(expr.base)
+            # an integer to a negative power is an error in NumPy, never in Python: sizes are Python integers
+            return power(base, exponent.text if exponent.level >= NEGATE else f"({exponent.text})")
+        for kind, function in FUNCTIONS.items():
+            if isinstance(expr, kind):
+                return Code(f"float({function}({self.number(expr.args[0]).text}))", ATOM, (), "python")
+        raise CompilerError(f"the NumPy target has no text for {type(expr).__name__} in {expr}")
+
+    # Arrays
+
+    def entry(self, expr: Entry) -> Code:
+        """A tensor at its indices: slices for fixed ones, a diagonal for repeated ones."""
+        if all(isinstance(i, Idx) for i in expr.indices) and len(set(expr.indices)) == len(expr.indices):
+            return Code(expr.tensor, ATOM, expr.indices)
+        slots = [":" if isinstance(i, Idx) else self.number(i).text for i in expr.indices]
+        axes = tuple(i for i in expr.indices if isinstance(i, Idx))
+        while slots and slots[-1] == ":":
+            slots.pop()
+        text = f"{expr.tensor}[{', '.join(slots)}]" if slots else expr.tensor
+        if len(set(axes)) == len(axes):
+            return Code(text, ATOM, axes)
+        distinct = tuple(dict.fromkeys(axes))
+        letter = dict(zip(distinct, "ijklmnopq"))
+        spell = "".join(letter[i] for i in axes)
+        result = "".join(letter[i] for i in distinct)
+        return Code(f'np.einsum("{spell}->{result}", {text})', ATOM, distinct)
+
+    def index(self, expr: Index) -> Code:
+        """An index used as a number: 0, 1, …"""
+        size = self.number(size_of(expr)).text
+        return Code(f"np.arange({size}, dtype={self.dtype})", ATOM, (expr,))
+
+    def delta(self, expr: Delta) -> Code:
+        sides = [self._positions(a) for a in expr.args]
+        axes = union(sides, self.frame)
+        left, right = (align(s, axes).at(COMPARE + 1) for s in sides)
+        return Code(f"{left} == {right}", COMPARE, axes, "bool")
+
+    def _positions(self, expr: Expr) -> Code:
+        if isinstance(expr, Idx):
+            return Code(f"np.arange({self.number(size_of(expr)).text})", ATOM, (expr,))
+        return self.number(expr)
+
+    def sum(self, expr: Add) -> Code:
+        """Terms with their signs; a number common to all of them stands before the sum."""
+        content, inner = expr.primitive()
+        if content != 1:
+            return self.product(Mul(content, inner, evaluate=False))
+        terms = list(summands(expr))
+        shifted = self._expm1(terms)
+        return add([*shifted, *(self.signed(t) for t in terms)], self.frame)
+
+    def _expm1(self, terms: list[Expr]) -> list[tuple[int, Code]]:
+        """exp(u) − 1 and 1 − exp(u), which lose all digits near u = 0 if computed so."""
+        for one, unit in ((S.NegativeOne, 1), (S.One, -1)):
+            for term in terms:
+                if one in terms and isinstance(unit * term, exp) and not is_python_number(term):
+                    terms.remove(one)
+                    terms.remove(term)
+                    return [(unit, call("np.expm1", [self((unit * term).args[0])], self.frame))]
+        return []
+
+    def signed(self, expr: Expr) -> tuple[int, Code]:
+        """A term as (sign, what is added or subtracted)."""
+        coefficient, _ = expr.as_coeff_Mul()
+        return (-1, self(-expr)) if coefficient.is_negative else (1, self(expr))
+
+    def product(self, expr: Expr) -> Code:
+        """Factors above and below the line; the sign first."""
+        args = list(factors(expr))
+        coefficient = args[0] if args[0].is_Rational else S.One
+        if coefficient.is_negative:
+            rest = Mul(-coefficient, *args[1:], evaluate=False) if coefficient != -1 else Mul(*args[1:], evaluate=False)
+            code = self.product(rest)
+            return Code(f"-{code.at(NEGATE - 1)}", NEGATE - 1, code.axes, code.kind)
+        above: list[Code] = []
+        below: list[Code] = []
+        for arg in args:
+            if arg.is_Rational:
+                above += [self.number(Integer(arg.p))] if arg.p != 1 else []
+                below += [self.number(Integer(arg.q))] if arg.q != 1 else []
+                continue
+            base, exponent = base_exponent(arg)
+            if not isinstance(base, exp) and exponent.could_extract_minus_sign():
+                below.append(self(Pow(base, -exponent)))
+            else:
+                above.append(self(arg))
+        if len(above) == 1 and not below:
+            return above[0]
+        if not any(c.kind == "float" for c in (*above, *below)):
+            above = self._cast(above)
+        return multiply(above, below, self.frame)
+
+    def _cast(self, codes: list[Code]) -> list[Code]:
+        """A comparison made an array of numbers, where no array of numbers is there to take it."""
+        for k, code in enumerate(codes):
+            if code.kind == "bool":
+                cast = Code(f"({code.text}).astype({self.dtype})", ATOM, code.axes)
+                return [*codes[:k], cast, *codes[k + 1 :]]
+        return codes
+
+    def power(self, expr: Pow) -> Code:
+        base, exponent = expr.base, expr.exp
+        if exponent.could_extract_minus_sign():
+            return self.product(expr)
+        if exponent == Rational(1, 2):
+            return call("np.sqrt", [self(base)], self.frame)
+        code = self(base)
+        if exponent in (3, 4) and isinstance(base, Entry) and code.text.isidentifier():
+            # NumPy's power is some hundred times slower than the products
+            return Code(" * ".join([code.text] * int(exponent)), POWER - 2, code.axes)
+        if is_python_number(exponent):
+            number = self.number(exponent)
+            return power(code, number.text if number.level == ATOM else f"({number.text})")
+        raised = self(exponent)
+        axes = union([code, raised], self.frame)
+        left, right = align(code, axes), align(raised, axes)
+        return Code(f"{left.at(ATOM)} ** {right.at(ATOM)}", POWER, axes)
+
+    def function(self, expr: Expr) -> Code:
+        name = FUNCTIONS[type(expr)]
+        self.helpers.update({HELPERS[name]} if name in HELPERS else ())
+        arg = expr.args[0]
+        if isinstance(expr, log) and isinstance(arg, Add) and S.One in arg.args:
+            return call("np.log1p", [self(arg - 1)], self.frame)
+        return call(name, [self(arg)], self.frame)
+
+    def extremum(self, expr: Expr) -> Code:
+        name = "np.maximum" if isinstance(expr, Largest) else "np.minimum"
+        args = sorted((self(a) for a in expr.args), key=lambda c: c.kind == "python")
+        return fold(lambda a, b: call(name, [a, b], self.frame), args)
+
+    def log_add_exp(self, expr: LogAddExp) -> Code:
+        return call("np.logaddexp", [self(a) for a in expr.args], self.frame)
+
+    def iverson(self, expr: Iverson) -> Code:
+        return self.condition(expr.args[0])
+
+    def safe_inverse(self, expr: SafeInverse) -> Code:
+        """1 / x, and 0 where x is 0."""
+        code = self(expr.args[0])
+        return Code(f"1 / np.where({code.at(COMPARE + 1)} > 0, {code.text}, np.inf)", NEGATE - 1, code.axes)
+
+    def cases(self, expr: Cases) -> Code:
+        values = [self(v) for v, _ in expr.branches] + [self(expr.otherwise)]
+        conditions = [self.condition(c) for _, c in expr.branches]
+        axes = union([*values, *conditions], self.frame)
+        text = align(values[-1], axes).text
+        for value, condition in reversed(list(zip(values, conditions))):
+            text = f"np.where({align(condition, axes).text}, {align(value, axes).text}, {text})"
+        if all(v.kind == "python" for v in values):
+            text += f".astype({self.dtype})"
+        return Code(text, ATOM, axes)
+
+    def condition(self, expr: Basic) -> Code:
+        """A relation, or relations joined by and, or, not."""
+        if isinstance(expr, Relational):
+            sides = [self(a) for a in expr.args]
+            axes = union(sides, self.frame)
+            left, right = (align(s, axes).at(COMPARE + 1) for s in sides)
+            return Code(f"{left} {RELATIONS[expr.func]} {right}", COMPARE, axes, "bool")
+        if isinstance(expr, Not):
+            code = self.condition(expr.args[0])
+            return Code(f"~{code.at(ATOM)}", NEGATE, code.axes, "bool")
+        if isinstance(expr, (And, Or)):
+            parts = [self.condition(a) for a in expr.args]
+            axes = union(parts, self.frame)
+            word, level = ("&", AND) if isinstance(expr, And) else ("|", OR)
+            return Code(f" {word} ".join(align(p, axes).at(level + 1) for p in parts), level, axes, "bool")
+        raise CompilerError(f"the NumPy target has no text for the condition {expr}")
+
+    def reduction(self, expr: Reduce) -> Code:
+        if expr.reducer == "maximum":
+            return reduce_axes(self(expr.body), "max", expr.indices)
+        if expr.reducer != "sum":
+            raise CompilerError(f"the NumPy target has no text for {expr.reducer} over indices")
+        return self.total(expr.body, frozenset(expr.indices))
+
+    def total(self, body: Expr, bound: frozenset[Index]) -> Code:
+        """Σ over a product: numbers outside, what is not a plain product of arrays as one array."""
+        outside = Printer((*self.frame, *sorted(bound - set(self.frame), key=str)), self.like)
+        outside.helpers = self.helpers
+        numbers, arrays, below = [], [], []
+        for factor in factors(body):
+            base, exponent = base_exponent(factor)
+            if is_python_number(factor):
+                numbers.append(factor)
+            elif not isinstance(base, exp) and exponent.could_extract_minus_sign():
+                below.append(factor)
+            else:
+                arrays.append(factor)
+        widest = max((outside(a).axes for a in arrays), key=len, default=())
+        everything = union([outside(f) for f in (*arrays, *below)], outside.frame)
+        if len(everything) == len(widest) or not arrays:
+            # one array has every axis already: a product and a sum build nothing larger
+            code = outside(Mul(*arrays, *below))
+            if len(arrays) == 2 and not below and len(everything) == 1 and bound == set(everything):
+                code = contract([outside(a) for a in arrays], bound, outside.frame)
+            else:
+                code = reduce_axes(outside._numeric(code), "sum", [i for i in code.axes if i in bound])
+        else:
+            code = contract([outside._numeric(outside(f)) for f in (*arrays, *below)], bound, outside.frame)
+        if not numbers:
+            return code
+        return multiply_numbers(self.product_parts(Mul(*numbers)), code, self.frame)
+
+    def _numeric(self, code: Code) -> Code:
+        return self._cast([code])[0]
+
+    def product_parts(self, expr: Expr) -> tuple[list[Code], list[Code]]:
+        """A product of Python numbers as what stands above and below the line."""
+        top, bottom = expr.as_numer_denom()
+        above = [self.number(top)] if top != 1 else []
+        return above, [self.number(bottom)] if bottom != 1 else []
+
+    _methods: dict[type, Callable[[Printer, Basic], Code]]
+
+
+def multiply_numbers(parts: tuple[list[Code], list[Code]], code: Code, frame: Sequence[Index]) -> Code:
+    """An array times a Python number."""
+    above, below = parts
+    return multiply([*above, code], below, frame)
+
+
+Printer._methods = {
+    Entry: Printer.entry, Reduce: Printer.reduction, Idx: Printer.index, Delta: Printer.delta, Iverson: Printer.iverson,
+    Cases: Printer.cases, Largest: Printer.extremum, Smallest: Printer.extremum, LogAddExp: Printer.log_add_exp,
+    SafeInverse: Printer.safe_inverse, Add: Printer.sum, Mul: Printer.product, Pow: Printer.power,
+    **{kind: Printer.function for kind in FUNCTIONS},
+}  # fmt: skip
+
+
+def first_tensor(expr: Basic) -> str | None:
+    """A tensor that an expression reads, to take the working dtype from."""
+    found = entries(expr)
+    return found[0].tensor if found else None
+
+

@@ -1,0 +1,178 @@
+"""The NumPy target: a schedule as finished lines of Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sympy import Add, Expr, Idx, Mul, expand_mul
+
+from symbp.ir.module import Body, Line, Module
+from symbp.ir.network import Declaration
+from symbp.ir.nodes import Delta, Entry, Index, factors, summands, walk
+from symbp.ir.schedule import Assign, Schedule, reads_of
+from symbp.notation import lhs_text, text
+from symbp.rewrite import bound_indices
+from symbp.targets.code import ATOM, Code, align
+from symbp.targets.expressions import Printer, first_tensor
+
+WIDTH = 84  # columns of a statement in a function body of 88
+
+
+def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
+    """The Python statements of one assignment, and the helper functions that they call."""
+    printer = Printer(_frame(assign), first_tensor(assign.expr) or assign.like)
+    dense, scattered = _split(assign)
+    lines = []
+    if dense != 0 or not scattered:
+        lines.append(f"{assign.name} = {_whole(printer, assign, dense)}")
+    else:
+        shape = _shape(printer, assign.indices)
+        lines.append(f"{assign.name} = np.zeros({shape}, dtype={printer.dtype})")
+    for deltas, value in scattered:
+        lines.append(_scatter(printer, assign, deltas, value))
+    return tuple(lines), printer.helpers
+
+
+def fits(assign: Assign) -> bool:
+    """Whether every statement of an assignment fits in a line."""
+    return all(len(line) <= WIDTH for line in statement(assign)[0])
+
+
+def _frame(assign: Assign) -> tuple[Index, ...]:
+    """The statement's own indices, then the bound ones in order of appearance."""
+    bound = [n for n in _indices_in_order(assign.expr) if n not in assign.indices]
+    return (*assign.indices, *dict.fromkeys(bound))
+
+
+def _indices_in_order(expr: Expr) -> list[Index]:
+    present = bound_indices(expr)
+    found = [i for n in walk(expr) if isinstance(n, Entry) for i in n.indices if isinstance(i, Idx)]
+    rest = [n for n in walk(expr) if isinstance(n, Idx)]
+    return [*found, *rest, *sorted(present, key=lambda i: i.name)]
+
+
+def _whole(printer: Printer, assign: Assign, expr: Expr) -> str:
+    """An expression as an array with exactly the axes of the left side, in a buffer of its own."""
+    code = printer(expr)
+    if code.kind == "bool":
+        code = Code(f"({code.text}).astype({printer.dtype})", ATOM, code.axes)
+    if not assign.indices:
+        return code.text if code.kind != "python" else f"np.asarray({code.text}, dtype={printer.dtype})"
+    shape = _shape(printer, assign.indices)
+    if not code.axes:
+        return f"np.full({shape}, {code.text}, dtype={printer.dtype})"
+    aligned = align(code, assign.indices)
+    if set(code.axes) == set(assign.indices):
+        return f"{aligned.text}.copy()" if assign.owned and _is_view(expr) else aligned.text
+    return f"np.broadcast_to({aligned.text}, {shape}).copy()"
+
+
+def _is_view(expr: Expr) -> bool:
+    return isinstance(expr, Entry)
+
+
+def _shape(printer: Printer, indices: tuple[Index, ...]) -> str:
+    sizes = [printer.number(i.upper - i.lower + 1).text for i in indices]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
+def _split(assign: Assign) -> tuple[Expr, list[tuple[list[Delta], Expr]]]:
+    """Terms without and with δ between axes of the left side: the second are written at single places only."""
+    expr = assign.expr
+    if not any(isinstance(n, Delta) for n in walk(expr)):
+        return expr, []
+    dense, scattered = [], []
+    for term in summands(expand_mul(expr, deep=False)):
+        deltas = [f for f in factors(term) if isinstance(f, Delta)]
+        rest = Mul(*(f for f in factors(term) if not isinstance(f, Delta)))
+        if deltas:
+            scattered.append((deltas, rest))
+        else:
+            dense.append(term)
+    return Add(*dense), scattered
+
+
+def _scatter(printer: Printer, assign: Assign, deltas: list[Delta], value: Expr) -> str:
+    """name[place] += value for a product of δ: a fixed position on an axis, or a diagonal of two."""
+    place: dict[Index, str] = {}
+    same: dict[Index, Index] = {}
+    for delta in deltas:
+        left, right = delta.args
+        index, other = (left, right) if left in assign.indices else (right, left)
+        if isinstance(other, Idx):
+            same[index] = same.get(other, other)
+        else:
+            place[index] = printer.number(other).text
+    for index, other in list(same.items()):
+        if index in place or other in place:
+            place.setdefault(index, place.get(other, ""))
+            place.setdefault(other, place[index])
+    axes = [i for i in assign.indices if i not in place]
+    distinct = list(dict.fromkeys(same.get(i, i) for i in axes))
+    value = value.xreplace({i: same[i] for i in same if i not in place})
+    code = align(printer(value), distinct)
+    slots = [place.get(i, ":") for i in assign.indices]
+    target = assign.name + (f"[{', '.join(slots)}]" if place else "")
+    if len(distinct) != len(axes):
+        letter = dict(zip(distinct, "ijklmnopq"))
+        spell = "".join(letter[same.get(i, i)] for i in axes)
+        target = f'np.einsum("{spell}->{"".join(letter.values())}", {target})[...]'
+    elif not place:
+        target = f"{assign.name}[...]"
+    return f"{target} += {code.text}"
+
+
+def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
+    """The schedule as finished strings for the templates."""
+    adjoint = schedule.adjoint
+    program = adjoint.program
+    adjoints = {name: tensor for tensor, name in adjoint.adjoint_names().items()}
+    helpers: set[str] = set()
+
+    def body(assigns: tuple[Assign, ...]) -> Body:
+        return Body(tuple(_line(a, adjoints, helpers) for a in assigns), reads_of(assigns))
+
+    forward, backward, predict = map(body, (schedule.forward, schedule.backward, schedule.predict))
+    names = adjoint.adjoint_names()
+
+    def of_kind(kind: str) -> tuple[Declaration, ...]:
+        return tuple(d for d in program.declarations.values() if d.kind == kind)
+
+    return Module(
+        name=program.name,
+        equations=equations,
+        parameters=of_kind("param"),
+        inputs=of_kind("input"),
+        constants=of_kind("constant"),
+        sizes=_sizes(program.declarations),
+        forward=forward,
+        loss=program.loss,
+        outputs=tuple((o, o) for o in program.outputs),
+        cache=schedule.cache,
+        backward=backward,
+        gradients=tuple((w, names[w]) for w in adjoint.wrt),
+        seeds=tuple(adjoint.seeds.items()),
+        seed_shapes=tuple(program.declarations[o].shape for o in adjoint.seeds),
+        predict=predict if program.outputs else None,
+        helpers=tuple(sorted(helpers)),
+    )
+
+
+def _line(assign: Assign, adjoints: Mapping[str, str], helpers: set[str]) -> Line:
+    code, used = statement(assign)
+    helpers |= used
+    left = lhs_text(assign.name, assign.indices, adjoints)
+    formula = f"{left} = {text(assign.meaning, adjoints)}"
+    sizes = ", ".join(str(i.upper - i.lower + 1) for i in assign.indices)
+    return Line(formula, f"({sizes}{',' if len(assign.indices) == 1 else ''})", code)
+
+
+def _sizes(declarations: Mapping[str, Declaration]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for d in declarations.values():
+        for size in d.shape:
+            for symbol in sorted(size.free_symbols, key=lambda s: s.name):
+                found[symbol.name] = None
+    return tuple(found)
+
+

@@ -1,0 +1,1 @@
+"""Public facts that symbp must get right, and variations on them."""

@@ -1,0 +1,154 @@
+"""What naive definitions must still give where they overflow: value, gradient, and no warning.
+
+Every row runs in float64 and in float32, at the extremes of both (exp overflows at 709.8 and at
+88.7), against the naive definition itself, evaluated by mpmath with 400 digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from sympy import Sum, exp, log
+
+from symbp import Network, indices, sizes
+
+from . import exact
+from .helpers import assert_close, frozen, load, run
+
+n, k = sizes("n k")
+s = indices("s", n)
+i, c = indices("i c", k)
+
+ROUNDING = {np.float64: 1e-14, np.float32: 4e-6}
+DTYPES = [pytest.param(np.float64, id="float64"), pytest.param(np.float32, id="float32")]
+POINTS = [0, 1e-3, 0.5, 1, 5, 17, 30, 40, 88, 89, 90, 104, 200, 500, 709, 710, 746, 800, 1e4, 1e30]
+
+
+def declare(name: str) -> tuple[Network, Any, Any]:
+    net = Network(name)
+    return net, net.param("z", i), net.input("t", i)
+
+
+def in_one_equation() -> Network:
+    net, z, t = declare("in_one_equation")
+    net.loss(-Sum(t[i] * log(exp(z[i]) / Sum(exp(z[c]), c)), i))
+    return net
+
+
+def in_two_equations() -> Network:
+    net, z, t = declare("in_two_equations")
+    y = net.define("y", (i,), exp(z[i]) / Sum(exp(z[c]), c))
+    net.loss(-Sum(t[i] * log(y[i]), i))
+    return net
+
+
+def in_four_equations() -> Network:
+    net, z, t = declare("in_four_equations")
+    e = net.define("e", (i,), exp(z[i]))
+    total = net.define("total", (), Sum(e[i], i))
+    y = net.define("y", (i,), e[i] / total)
+    net.loss(-Sum(t[i] * log(y[i]), i))
+    return net
+
+
+def with_labels_that_sum_to_one() -> Network:
+    net = Network("with_labels_that_sum_to_one")
+    z, t = net.param("z", i), net.input("t", i, sums_to_one=i)
+    y = net.define("y", (i,), exp(z[i]) / Sum(exp(z[c]), c))
+    net.loss(-Sum(t[i] * log(y[i]), i))
+    return net
+
+
+def softplus() -> Network:
+    net = Network("softplus_layer")
+    x = net.param("x", s)
+    net.output(net.define("y", (s,), log(1 + exp(x[s]))))
+    return net
+
+
+def sigmoid() -> Network:
+    net = Network("sigmoid_layer")
+    x = net.param("x", s)
+    net.output(net.define("y", (s,), 1 / (1 + exp(-x[s]))))
+    return net
+
+
+@cache
+def module(build: Callable[[], Network]) -> ModuleType:
+    return load(build())
+
+
+FORMS = [in_one_equation, in_two_equations, in_four_equations, with_labels_that_sum_to_one]
+LOGITS = [
+    (1000, 1001, -1000), (0, 0, 0), (88, 89, 90), (-90, 90, 0), (90, -90, 90), (-104, -105, -104),
+    (709, 710, 711), (1e4, -1e4, 0), (-1e4, -10001, -1e4), (0, -1e4, 1e4),
+    (1e30, -1e30, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("form", FORMS, ids=lambda f: f.__name__)
+def test_cross_entropy_as_printed(form: Callable[[], Network], dtype: Any) -> None:
+    arrays = frozen({"z": [1000, 1001, -1000], "t": [0, 1, 0]}, dtype)
+    loss, grads = run(module(form), arrays)
+    tolerance = 5e-9 if dtype is np.float64 else 1e-7
+    assert_close(loss, 0.31326169, tolerance, floor=1.0)
+    assert_close(grads["z"], [0.26894142, -0.26894142, 0], tolerance, floor=1.0)
+    assert np.asarray(loss).dtype == dtype and grads["z"].dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("t", [(0, 1, 0), (0.25, 0.25, 0.5)], ids=str)
+@pytest.mark.parametrize("z", LOGITS, ids=str)
+@pytest.mark.parametrize("form", FORMS, ids=lambda f: f.__name__)
+def test_cross_entropy(form: Callable[[], Network], z: Any, t: Any, dtype: Any) -> None:
+    def definition(logits: Any) -> Any:
+        return -(t * exact.log(exact.exp(logits) / exact.exp(logits).sum())).sum()
+
+    arrays = frozen({"z": z, "t": t}, dtype)
+    loss, grads = run(module(form), arrays)
+    with mpmath.workdps(400):
+        at = exact.array(arrays["z"])
+        want, slope = exact.floats(definition(at)), exact.floats(exact.gradient(definition, at))
+    assert_close(loss, want, ROUNDING[dtype], floor=1.0, what="loss")
+    assert_close(grads["z"], slope, ROUNDING[dtype], floor=1.0, what="gradient")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("build", "definition"),
+    [
+        pytest.param(softplus, lambda x: exact.log(1 + exact.exp(x)), id="log(1+exp x)"),
+        pytest.param(sigmoid, lambda x: 1 / (1 + exact.exp(-x)), id="1/(1+exp(-x))"),
+    ],
+)
+def test_pointwise(build: Callable[[], Network], definition: Any, dtype: Any) -> None:
+    """Values to a relative error in each entry, tails included; gradients to an absolute one."""
+    x = np.array([sign * point for point in POINTS for sign in (1, -1)], dtype=dtype)
+    y, grads = run(module(build), frozen({"x": x}, dtype), np.ones(len(x), dtype))
+    with mpmath.workdps(400):
+        at, h = exact.array(x), mpmath.mpf(10) ** -130
+        want = exact.floats(definition(at))
+        slope = exact.floats((definition(at + h) - definition(at - h)) / (2 * h))
+    tiny = float(np.finfo(dtype).tiny)
+    assert np.all(np.abs(y - want) <= ROUNDING[dtype] * np.abs(want) + tiny)
+    assert_close(grads["x"], slope, ROUNDING[dtype], floor=1.0, what="gradient")
+    assert y.dtype == dtype and grads["x"].dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softplus_as_printed(dtype: Any) -> None:
+    y, grads = run(module(softplus), frozen({"x": [1000, -800]}, dtype), np.ones(2, dtype))
+    assert y.tolist() == [1000, 0] and grads["x"].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sigmoid_as_printed(dtype: Any) -> None:
+    y, grads = run(module(sigmoid), frozen({"x": [800, -800]}, dtype), np.ones(2, dtype))
+    assert y.tolist() == [1, 0] and grads["x"].tolist() == [0, 0]
