@@ -18,8 +18,8 @@ from sympy import Abs, Add, Basic, Expr, Idx, Mul, Pow, S, Symbol, diff, powsimp
 from symbp.errors import CompilerError
 from symbp.ir.network import Equation
 from symbp.ir.nodes import (
-    Delta, Entry, Index, Magnitude, Reduce, Sign, Slot, free_indices, is_leaf, prime, slotted,
-    substitute, sum_over, tensors_of, walk,
+    Delta, Entry, Index, Magnitude, Norm, Reduce, Sign, Slot, free_indices, is_leaf, prime, slotted,
+    substitute, sum_over, tensors_of, transform, walk,
 )  # fmt: skip
 from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
 from symbp.ir.trace import Step
@@ -235,7 +235,7 @@ def partials_of(expr: Expr) -> tuple[Term, ...]:
     for node, slot in slots.items():
         if isinstance(node, Idx):
             continue
-        outer = _scalar_derivative(scalar, slot).xreplace(back)
+        outer = _scalar_derivative(_with_norms(scalar, back), slot).xreplace(back)
         if outer == 0:
             continue
         if isinstance(node, Entry):
@@ -262,9 +262,36 @@ def _through_sum(node: Reduce, outer: Expr) -> list[Term]:
     ]
 
 
+def _with_norms(scalar: Expr, back: Mapping[Basic, Expr]) -> Expr:
+    """Roots of sums of squares as `Norm`: their slope at 0 is taken as 0, where SymPy's is 0/0."""
+
+    def visit(node: Basic) -> Basic | None:
+        if isinstance(node, Pow) and node.exp.is_Rational and 0 < node.exp < 1 and is_sum_of_squares(node.base.xreplace(back)):
+            return Norm(node.base, node.exp)
+        return None
+
+    found: Expr = transform(scalar, visit)
+    return found
+
+
+def is_sum_of_squares(expr: Expr) -> bool:
+    """Whether an expression is never negative and is 0 where all that it squares is: no positive constant beside it."""
+    if isinstance(expr, Reduce) and expr.reducer == "sum":
+        return is_sum_of_squares(expr.body)
+    if isinstance(expr, Add):
+        return all(is_sum_of_squares(a) for a in expr.args)
+    if isinstance(expr, Mul):
+        return any(map(is_sum_of_squares, expr.args)) and all(
+            is_sum_of_squares(a) or a.is_positive for a in expr.args
+        )
+    if isinstance(expr, Pow):
+        return bool(expr.exp.is_Integer and expr.exp > 0 and expr.exp % 2 == 0)
+    return isinstance(expr, Abs)
+
+
 def _scalar_derivative(scalar: Expr, slot: Slot) -> Expr:
     """SymPy's derivative; x**k/x is joined to x**(k−1), which has a value at 0."""
-    found: Expr = diff(scalar, slot).replace(Magnitude, Abs).replace(Sign, sign)
+    found: Expr = diff(scalar, slot).replace(Magnitude, Abs).replace(Sign, sign).replace(Norm, Norm.power)
     if any(isinstance(n, Pow) and not n.exp.is_number for n in walk(found)):
         found = powsimp(found, combine="exp")
     return found

@@ -125,6 +125,7 @@ def _checked(text: str, name: str) -> str:
 class _Signature:
     """What a function takes beside `params`, and how its sizes are found."""
 
+    reads: frozenset[str]  # names that its body reads
     inputs: tuple[Declaration, ...]
     constants: tuple[Declaration, ...]
     plan: Plan
@@ -156,7 +157,7 @@ def _signature(module: Module, body: Body, more: Sequence[str] = (), complete: b
 
     Where `complete`, inputs that the body does not read are taken too if they determine a size that stays open.
     """
-    reads = {*body.reads, *more}
+    reads = frozenset((*body.reads, *more))
     inputs = [i for i in module.inputs if i.name in reads]
     plan = _plan(module, inputs, reads)
     for extra in module.inputs if complete else ():
@@ -166,31 +167,40 @@ def _signature(module: Module, body: Body, more: Sequence[str] = (), complete: b
         better = _plan(module, wider, reads)
         if set(better.open) < set(plan.open):
             inputs, plan = wider, better
-    return _Signature(tuple(inputs), tuple(c for c in module.constants if c.name in reads), plan)
+    return _Signature(reads, tuple(inputs), tuple(c for c in module.constants if c.name in reads), plan)
 
 
-def _plan(module: Module, inputs: Sequence[Declaration], reads: set[str]) -> Plan:
+def _plan(module: Module, inputs: Sequence[Declaration], reads: frozenset[str]) -> Plan:
     shapes = {d.name: d.shape for d in (*module.parameters, *inputs)}
     return plan_sizes(shapes, [s for s in module.sizes if s in reads], module.sizes)
 
 
 def _head(module: Module, signature: _Signature) -> list[str]:
     """The first lines of forward and predict: arrays, sizes, checks, constants."""
+    plan = signature.plan
     inputs = [i.name for i in signature.inputs]
     names = [*(p.name for p in module.parameters), *inputs]
-    lines = call("arrays = _arrays(" if names else "_arrays(", ["params", *(f"{i}={i}" for i in inputs)])
-    if names:
-        lines += unpack(names, "arrays.values()")
-    lines += [f'{size} = _size("{size}", {size})' for size in signature.plan.open]
-    for code in signature.plan.statements:
+    summed = [i for i in signature.inputs if i.sums_to_one is not None]
+    used = [n for n in names if n in signature.reads | plan.tensors | {i.name for i in summed}]
+    keeps = "arrays = " if used or plan.checks or plan.solves else ""
+    lines = call(f"{keeps}_arrays(", ["params", *(f"{i}={i}" for i in inputs)])
+    lines += _unpack_arrays(used, names)
+    lines += [f'{size} = _size("{size}", {size})' for size in plan.open]
+    for code in plan.statements:
         lines += statement(code)
-    if signature.plan.checks:
-        lines += call("_check_shapes(", ["arrays", *(f"{t}={shape}" for t, shape in signature.plan.checks)])
-    for i in signature.inputs:
-        if i.sums_to_one is not None:
-            axis = i.indices.index(i.sums_to_one)
-            lines += statement(f'_check_sums_to_one("{i.name}", {i.name}, axis={axis})')
+    if plan.checks:
+        lines += call("_check_shapes(", ["arrays", *(f"{t}={shape}" for t, shape in plan.checks)])
+    for i in summed:
+        axis = i.indices.index(i.sums_to_one)
+        lines += statement(f'_check_sums_to_one("{i.name}", {i.name}, axis={axis})')
     return lines + [f"{c.name} = float({c.name})" for c in signature.constants]
+
+
+def _unpack_arrays(used: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The arrays that a function uses, of all that it checks, as variables."""
+    if len(used) == len(names):
+        return unpack(used, "arrays.values()") if used else []
+    return [f'{name} = arrays["{name}"]' for name in used]
 
 
 # The functions

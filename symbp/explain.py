@@ -5,11 +5,8 @@ in the order of a lecture: notation, equations, local partials, adjoints from th
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sympy import Abs, Basic, Eq, Expr, Idx, Integer, Symbol, sign
 
 from symbp import notation
@@ -17,7 +14,9 @@ from symbp.ir.network import Declaration
 from symbp.ir.nodes import Delta, Entry, Index, Iverson, Reduce, SafeInverse, size_of, walk
 from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
 from symbp.ir.trace import Step
-from symbp.notation import display
+from symbp.notation.page import (
+    Block, Code, Display, Prose, Row, Section, Table, latex_page, text_page,
+)  # fmt: skip
 from symbp.rewrite import standard_names
 
 T = TypeVar("T")
@@ -34,70 +33,15 @@ def document(
     `gradients_code` gives, for a tensor, the Python statements that compute its gradient; they are shown at the end.
     `declared` is the program before any rewriting: it still has the equations that a rewriting made superfluous.
     """
-    write = _Latex(adjoint)
-    sections = _Derivation(adjoint, declared or adjoint.program, write, gradients_code or {}).sections()
-    template = _environment().get_template("derivation.tex.jinja")
+    derivation = _Derivation(adjoint, declared, _Latex(adjoint), gradients_code or {})
     title = rf"The gradient of \texttt{{{notation.escape(adjoint.program.name)}}}"
-    return template.render(title=title, sections=[_latex_section(s) for s in sections])
+    return latex_page(title, derivation.sections())
 
 
 def text_document(adjoint: AdjointProgram, declared: Program | None = None) -> str:
     """The same as plain Unicode text; a formula is never wrapped, so that it can be copied whole."""
-    sections = _Derivation(adjoint, declared or adjoint.program, _Text(adjoint), {}).sections()
-    title = f"The gradient of {adjoint.program.name}"
-    parts = [f"{title}\n{'=' * len(title)}"]
-    for section in sections:
-        parts.append(f"{section.title}\n{'-' * len(section.title)}")
-        parts += [_text_block(block) for block in section.blocks]
-    return "\n\n".join(parts) + "\n"
-
-
-# What a document consists of
-
-
-@dataclass(frozen=True)
-class Row:
-    """left = right, with the reason; without a left side, the next step of the row before."""
-
-    left: str
-    right: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Prose:
-    text: str
-    kind: ClassVar[str] = "prose"
-
-
-@dataclass(frozen=True)
-class Display:
-    """Formulas, one below the other."""
-
-    rows: tuple[Row, ...]
-    kind: ClassVar[str] = "display"
-
-
-@dataclass(frozen=True)
-class Table:
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    kind: ClassVar[str] = "table"
-
-
-@dataclass(frozen=True)
-class Code:
-    lines: tuple[str, ...]
-    kind: ClassVar[str] = "code"
-
-
-Block = Prose | Display | Table | Code
-
-
-@dataclass(frozen=True)
-class Section:
-    title: str
-    blocks: tuple[Block, ...]
+    derivation = _Derivation(adjoint, declared, _Text(adjoint), {})
+    return text_page(f"The gradient of {adjoint.program.name}", derivation.sections())
 
 
 class Notation(Protocol):
@@ -119,9 +63,6 @@ class Notation(Protocol):
     def prose(self, text: str) -> str: ...
 
 
-# The derivation, in either notation
-
-
 class _Derivation:
     """The sections of one derivation."""
 
@@ -132,12 +73,12 @@ class _Derivation:
     def __init__(
         self,
         adjoint: AdjointProgram,
-        declared: Program,
+        declared: Program | None,
         write: Notation,
         code: Mapping[str, tuple[str, ...]],
     ) -> None:
         self.adjoint = adjoint
-        self.declared = declared
+        self.declared = declared or adjoint.program
         self.program = adjoint.program
         self.names = adjoint.adjoint_names()
         self.write = write
@@ -159,9 +100,10 @@ class _Derivation:
         if self.program.loss:
             yield Prose(f"{loss} is the loss. {self.write.legend}")
         else:
-            given = ", ".join(self.inline(self.names[o], self.program.indices_of(o)) for o in self.adjoint.seeds)
+            seeds = self.adjoint.seeds.items()
+            given = ", ".join(self.inline(seed, self.indices_of(o)) for o, seed in seeds)
             yield Prose(
-                f"{loss} is any scalar that is computed from the outputs. {self.write.legend} Given: {given}."
+                f"{loss} is any scalar computed from the outputs. {self.write.legend} Given: {given}."
             )
         nodes = [n for p in self.adjoint.partials for n in (*walk(p.derived), *walk(p.expr))]
         if any(isinstance(n, Delta) for n in nodes):
@@ -177,7 +119,8 @@ class _Derivation:
             yield Prose(f"The sign of 0 is {self.symbol(Integer(0))}.")
         if any(isinstance(n, SafeInverse) for n in nodes):
             a = Symbol("a")
-            yield Prose(f"{self.symbol(SafeInverse(a))} is {self.symbol(1 / a)}, and 0 where {self.symbol(Eq(a, 0))}.")
+            inverse, zero = self.symbol(SafeInverse(a)), self.symbol(Eq(a, 0))
+            yield Prose(f"{inverse} is {self.symbol(1 / a)}, and 0 where {zero}.")
         yield from self.ranges()
         rows = tuple(self.declaration(d) for d in self.program.declarations.values())
         yield Table(("tensor", "is", "shape"), rows)
@@ -229,7 +172,8 @@ class _Derivation:
             yield Prose(self.paths(a))
             left = self.tensor(a.name, a.indices)
             rule = self.chain_rule(a, [partials[path, a.tensor] for path in a.paths])
-            stated = rule not in ("", left)  # the derivative of the loss by what it reads is the adjoint itself
+            # by what the loss itself reads, its derivative is the adjoint: nothing to state
+            stated = rule not in ("", left)
             rows = self.chained("" if stated else left, a.chain, a.steps, a.expr)
             yield Display((*([Row(left, rule)] if stated else []), *rows))
 
@@ -260,7 +204,7 @@ class _Derivation:
     def apart(
         self, indices: tuple[Index, ...], free: tuple[Index, ...]
     ) -> tuple[tuple[Index, ...], tuple[Index, ...]]:
-        """Output indices renamed apart from the free ones, as differentiation names them: in order of Σ, and of axes."""
+        """Output indices renamed apart from the free ones, as differentiation does: in order of Σ, and of axes."""
         if not indices:
             return (), ()
         body = Reduce("sum", Entry("output", *indices), *indices)
@@ -275,7 +219,8 @@ class _Derivation:
             left = self.write.derivative(self.write.loss, self.tensor(name, indices))
             expr = found[name].expr if name in found else Entry(self.names[name], *indices)
             shape = self.write.shape(tuple(size_of(i) for i in indices))
-            rows.append(Row(left, self.write.formula(expr), shape))
+            note = f"shape {shape}" if indices else shape
+            rows.append(Row(left, self.write.formula(expr), note))
         yield Display(tuple(rows))
         lines = tuple(line for name in self.adjoint.wrt for line in self.code.get(name, ()))
         if lines:
@@ -304,7 +249,9 @@ class _Derivation:
 
     def tensor(self, name: str, indices: tuple[Index, ...]) -> str:
         """A tensor at indices; the loss by its sign."""
-        return self.write.loss if name == self.program.loss else self.write.formula(Entry(name, *indices))
+        if name == self.program.loss:
+            return self.write.loss
+        return self.write.formula(Entry(name, *indices))
 
     def local(self, p: Partial, output: tuple[Index, ...], wrt: tuple[Index, ...]) -> str:
         return self.write.derivative(self.tensor(p.output, output), self.tensor(p.input, wrt))
@@ -324,7 +271,7 @@ def _grouped(items: Iterable[T], key: Callable[[T], K]) -> Iterable[tuple[K, lis
     return groups.items()
 
 
-# LaTeX
+# The two notations
 
 
 class _Latex:
@@ -354,72 +301,6 @@ class _Latex:
         return notation.prose(text)
 
 
-@dataclass(frozen=True)
-class _Lines:
-    """A display as the lines of an align*, or code as lines of prose: what the template sets as it stands."""
-
-    kind: str
-    lines: tuple[str, ...]
-
-
-def _latex_section(section: Section) -> dict[str, object]:
-    return {"title": notation.escape(section.title), "blocks": [_latex_block(b) for b in section.blocks]}
-
-
-def _latex_block(block: Block) -> object:
-    if isinstance(block, Display):
-        return _Lines(block.kind, tuple(_align(block.rows)))
-    if isinstance(block, Code):
-        return _Lines(block.kind, tuple(_typewriter(line) for line in block.lines))
-    return block
-
-
-def _align(rows: Sequence[Row]) -> Iterator[str]:
-    r"""The lines of an align*. A reason stands at the right margin where there is room, else above its formula."""
-    room = display.LINE - max(display.width(row.left) for row in rows)
-    for k, row in enumerate(rows):
-        pieces = display.lines(row.right, room)
-        beside = display.width(pieces[-1]) + display.prose_width(row.note) < room
-        if row.note and not beside:
-            yield rf"\intertext{{\footnotesize {row.note}}}"
-        pieces = [f"{row.left} &= {pieces[0]}", *(rf"&\quad {{}} {piece}" for piece in pieces[1:])]
-        if row.note and beside:
-            pieces[-1] += rf" \step{{{row.note}}}"
-        yield from (piece + r" \\" for piece in pieces[:-1])
-        following = rows[k + 1 : k + 2]
-        yield pieces[-1] + "".join(r" \\[1.2ex]" if row.left else r" \\" for row in following)
-
-
-def _typewriter(line: str) -> str:
-    """A line of Python with its indentation and its straight quotes."""
-    code = line.lstrip(" ")
-    straight = notation.escape(code).replace("''", r"\char34{}").replace("'", r"\char13{}")
-    return rf"\hspace*{{{0.5 * (len(line) - len(code))}em}}{straight}"
-
-
-def _environment() -> Environment:
-    """The LaTeX templates: of an installed symbp inside it, of a checkout beside it."""
-    package = Path(__file__).parent
-    folders = [package / "_templates" / "latex", package.parent / "templates" / "latex"]
-    return Environment(
-        loader=FileSystemLoader(folders),
-        undefined=StrictUndefined,
-        autoescape=False,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        block_start_string="<%",
-        block_end_string="%>",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        comment_start_string="<#",
-        comment_end_string="#>",
-    )
-
-
-# Plain text
-
-
 class _Text:
     loss = "L"
     legend = "∂L/∂z is the adjoint of z."
@@ -444,19 +325,3 @@ class _Text:
 
     def prose(self, text: str) -> str:
         return text
-
-
-def _text_block(block: Block) -> str:
-    if isinstance(block, Prose):
-        return block.text
-    if isinstance(block, Code):
-        return "\n".join(f"  {line}" for line in block.lines)
-    if isinstance(block, Display):
-        notes = [f"    ({row.note})" if row.note else "" for row in block.rows]
-        heads = [row.left or "   " for row in block.rows]
-        return "\n".join(f"  {h} = {row.right}{n}" for h, row, n in zip(heads, block.rows, notes))
-    widths = [max(map(len, column)) for column in zip(block.head, *block.rows)]
-    lines = [block.head, *block.rows]
-    return "\n".join(
-        "  " + "  ".join(cell.ljust(w) for cell, w in zip(line, widths)).rstrip() for line in lines
-    )

@@ -27,8 +27,10 @@ class Outcome:
 
     values: Mapping[str, Any]  # "loss" where there is one, and each output
     gradients: Mapping[str, Any]
-    breaches: Mapping[str, str]  # each clause of the contract -> how it was broken, "" where it was kept
-    warnings: str  # the first RuntimeWarning, "" without any
+    breaches: Mapping[
+        str, str
+    ]  # each clause of the contract -> how it was broken, "" where it was kept
+    warning: str  # the first RuntimeWarning, "" without any
 
 
 class Invocation:
@@ -43,8 +45,12 @@ class Invocation:
         cast = {name: self._cast(value) for name, value in point.values.items()}
         self.params = {d.name: cast[d.name] for d in declared.of_kind("param")}
         self.inputs = {d.name: cast[d.name] for d in declared.of_kind("input")}
-        self.seeds = [self._cast(point.seeds[name]) for name in point.seeds and declared.outputs]
-        constants = {d.name: float(cast[d.name]) for d in declared.of_kind("constant")}
+        self.seeds = [self._cast(point.seeds[n]) for n in declared.outputs if n in point.seeds]
+        constants = {  # those at their defaults are left to the module
+            d.name: float(point.values[d.name])
+            for d in declared.of_kind("constant")
+            if float(point.values[d.name]) != d.default
+        }
         self._arguments = {**point.sizes, **constants, **self.inputs, "params": self.params}
 
     def _cast(self, value: Array) -> Array:
@@ -53,7 +59,10 @@ class Invocation:
     def run(self) -> Outcome:
         """Everything that the module offers. Raises ModuleFailed."""
         before = {**self.params}, [a.copy() for a in self._arrays()]
-        with warnings.catch_warnings(record=True) as caught, np.errstate(all="warn", under="ignore"):
+        with (
+            warnings.catch_warnings(record=True) as caught,
+            np.errstate(all="warn", under="ignore"),
+        ):
             warnings.simplefilter("always")
             outcome = self._layer() if self.declared.loss is None else self._loss()
         values, gradients, breaches = outcome
@@ -140,7 +149,11 @@ class Invocation:
             return "the dict of parameters has other keys than before"
         if any(self.params[name] is not array for name, array in params.items()):
             return "the dict of parameters holds other arrays than before"
-        names = (*self.params, *self.inputs, *(f"the adjoint of {o}" for o in self.declared.outputs))
+        names = (
+            *self.params,
+            *self.inputs,
+            *(f"the adjoint of {o}" for o in self.declared.outputs),
+        )
         written = [n for n, a, b in zip(names, self._arrays(), arrays) if not np.array_equal(a, b)]
         return f"wrote to {', '.join(written)}" if written else ""
 

@@ -20,7 +20,7 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
     """`meanings` are the formulas of tensors and adjoints before they were stabilised, for the comments."""
     program = adjoint.program
     names = set(program.declarations) | set(adjoint.adjoint_names().values()) | _sizes(program)
-    sharing = Sharing(names)
+    sharing = Sharing(names, program.indices)
     like = next(d.name for d in program.declarations.values() if d.kind in ("param", "input") and not d.integer)
     forward = [
         Assign(eq.name, eq.indices, eq.expr, meanings.get(eq.name, eq.expr), like) for eq in program.equations

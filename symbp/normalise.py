@@ -12,6 +12,7 @@ from typing import Any
 
 from sympy import (
     Abs, Add, Basic, Expr, Function, Idx, Indexed, KroneckerDelta, Max, Min, Mul, Piecewise, Pow, Sum, Symbol,
+    expand_mul,
 )  # fmt: skip
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanFunction
@@ -19,9 +20,10 @@ from sympy.logic.boolalg import BooleanFunction
 from symbp.errors import CompilerError
 from symbp.ir.network import Declared, Equation
 from symbp.ir.nodes import (
-    Cases, Delta, Entry, Index, Largest, Reduce, Smallest, free_indices, prime, size_of, sum_over,
+    Cases, Delta, Entry, Index, Largest, Reduce, Smallest, free_indices, prime, size_of, sum_over, walk,
 )  # fmt: skip
 from symbp.ir.program import Program
+from symbp.rewrite import contract
 
 Names = Mapping[Basic, Expr]
 
@@ -74,7 +76,7 @@ class _Convert:
         if isinstance(expr, Symbol):
             return Entry(expr.name) if expr.name in self.scalars else expr
         if isinstance(expr, Sum):
-            return self._sum(expr.function, list(expr.limits), env)
+            return _without_delta(self._sum(expr.function, list(expr.limits), env))
         if isinstance(expr, Piecewise):
             return self._cases(expr, env)
         for kind, build in _NODES.items():
@@ -104,6 +106,13 @@ class _Convert:
         *first, last = expr.args
         flat = [self(x, env) for pair in first for x in pair.args]
         return Cases(*flat, self(last.expr, env)) if flat else self(last.expr, env)
+
+
+def _without_delta(expr: Expr) -> Expr:
+    """Σ_j δ_ij f_j = f_i, where the user wrote a δ under a sum."""
+    if isinstance(expr, Reduce) and any(isinstance(n, Delta) for n in walk(expr.body)):
+        return contract(expand_mul(expr.body), expr.indices)
+    return expr
 
 
 _NODES: dict[type, Callable[..., Expr]] = {

@@ -7,7 +7,7 @@ longdouble. Extreme ones, where a naive evaluation overflows, are judged in mult
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sympy import Abs, Max, Min, Piecewise, sign
@@ -18,7 +18,7 @@ from symbp.numbers import COMPLEX128, FLOAT64, LONGDOUBLE, Array, Multiprecision
 from symbp.sample import Point
 
 Directions = Mapping[str, Array]
-"""Of each tensor, the directions to differentiate in: (rows, *shape)."""
+"""The directions to differentiate in, of each tensor: (rows, *shape)."""
 
 COMPLEX_STEP = 1e-30
 """The error of a complex step is of the order of its square: none."""
@@ -36,13 +36,15 @@ _CHUNK = 256  # probes in one evaluation: bounds its memory
 
 @dataclass(frozen=True)
 class Reference:
-    """Values and derivatives as float64; NaN where undecided."""
+    """Values and derivatives at a point, as float64; NaN where undecided."""
 
+    point: Point
+    directions: Directions
     values: Mapping[str, Array]  # "loss" where there is one, and each output
     derivatives: Mapping[str, Array]  # of each tensor: (rows,)
     method: str
-    tolerance: float  # what the method is good for, relative to the largest derivative
-    noise: float  # absolute rounding error of a derivative
+    tolerance: float = 0.0  # what the method is good for, relative to the largest derivative
+    noise: float = 0.0  # absolute rounding error of a derivative
 
     @property
     def finite(self) -> bool:
@@ -59,33 +61,38 @@ class Oracle:
         self.analytic = not any(e.expr.has(Abs, Max, Min, Piecewise, sign) for e in equations)
         self.names = (*(("loss",) if declared.loss else ()), *declared.outputs)
 
-    @np.errstate(all="ignore")
     def at(self, point: Point, directions: Directions) -> Reference | None:
         """The reference at an ordinary point; None where a derivative's steps straddle a kink."""
-        evaluation = evaluate(self.declared, point.sizes, point.values, FLOAT64)
-        values = {name: evaluation.values[name][0] for name in self.names}
+        smooth = self.smooth(point, directions)
         if self.analytic:
-            derivatives = self.complex_steps(point, directions)
-            # float64 rounds some thousand times on the way, at 1e-16 each.
-            return Reference(values, derivatives, "complex steps", 1e-10, 0.0)
+            return smooth
         differences = self._central_differences(point, directions)
         if differences is None:
             return None
-        size = max(1.0, abs(float(self._objective(point, evaluation, FLOAT64)[0])))
-        noise = 16 * float(np.finfo(np.longdouble).eps) * size / CENTRAL_STEP
-        # Several orders above either error of the step, for third derivatives that are large.
-        return Reference(values, differences, "central differences", 1e-7, noise)
+        rounding = 16 * float(np.finfo(np.longdouble).eps) / CENTRAL_STEP
+        return replace(
+            smooth,
+            derivatives=differences,
+            method="central differences",
+            tolerance=1e-7,  # orders above either error of the step, for third derivatives are large at times
+            noise=rounding
+            * max([point.magnitude, *(np.abs(v).max() for v in smooth.values.values())]),
+        )
 
     @np.errstate(all="ignore")
-    def complex_steps(self, point: Point, directions: Directions) -> dict[str, Array]:
-        """Im f(x + ihv) / h, exact to rounding; comparisons look at the real part, so also between kinks."""
+    def smooth(self, point: Point, directions: Directions) -> Reference:
+        """The reference by complex steps, Im f(x + ihv) / h: exact to rounding, and between kinks, too."""
+        evaluation = evaluate(self.declared, point.sizes, point.values, FLOAT64)
+        values = {name: evaluation.values[name][0] for name in self.names}
         parts = []
         for shifts, count in _chunks(directions):
             steps = {name: 1j * COMPLEX_STEP * shift for name, shift in shifts.items()}
             evaluation = evaluate(self.declared, point.sizes, point.values, COMPLEX128, steps)
             slopes = self._objective(point, evaluation, COMPLEX128).imag / COMPLEX_STEP
             parts.append(np.broadcast_to(slopes, (count,)))
-        return _split(np.concatenate(parts), directions)
+        derivatives = _split(np.concatenate(parts), directions)
+        # float64 rounds some thousand times on the way, at 1e-16 each.
+        return Reference(point, directions, values, derivatives, "complex steps", 1e-10)
 
     @np.errstate(all="ignore")
     def _central_differences(self, point: Point, directions: Directions) -> dict[str, Array] | None:
@@ -138,7 +145,8 @@ class Oracle:
         slopes = np.asarray((objective[1:] - objective[0]) / step, np.float64)
         values = {n: np.asarray(evaluation.values[n][0], np.float64) for n in self.names}
         derivatives = _split(slopes, directions)
-        return Reference(values, derivatives, "multiprecision", 0.0, 0.0), precise.gap
+        reference = Reference(point, directions, values, derivatives, "multiprecision")
+        return reference, precise.gap
 
     def _objective(self, point: Point, evaluation: Evaluation, numbers: Numbers) -> Array:
         """The loss, or Σ seed · output of a layer: (P or 1,)."""
@@ -191,4 +199,4 @@ def _agreement(low: Reference, high: Reference) -> Reference:
 
     values = {name: agreed(a, high.values[name]) for name, a in low.values.items()}
     derivatives = {name: agreed(a, high.derivatives[name]) for name, a in low.derivatives.items()}
-    return Reference(values, derivatives, high.method, high.tolerance, high.noise)
+    return replace(high, values=values, derivatives=derivatives)

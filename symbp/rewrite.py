@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from sympy import Add, Basic, Expr, Idx, Integer, Mul, Number, Pow, Rational, Symbol, expand_mul
+from sympy import Add, Basic, Expr, Idx, Integer, Mul, Pow, Rational, Symbol, expand_mul
 
 from symbp.ir.nodes import (
     Delta, Entry, Index, Reduce, base_exponent, factors, free_indices, prime, rebuild, size_of,
@@ -89,8 +89,8 @@ def pull_out(body: Expr, bound: tuple[Index, ...]) -> Expr:
         (inside if free_indices(factor) & live else outside).append(factor)
     core = Mul(*inside)
     if isinstance(core, Add):
-        content, core = core.primitive()
-        outside.append(content)
+        number, core = split_number(core)
+        outside.append(number)
     if isinstance(core, Reduce) and core.reducer == "sum" and used:
         core, used = core.body, (*used, *core.indices)
     return Mul(*outside) * sum_over(core, used)
@@ -116,7 +116,7 @@ def factor_common(expr: Expr) -> Expr:
             outside *= Pow(base, exponents[0])
     if outside == 1:  # SymPy distributes a bare number at once: the printers factor it instead
         return expr
-    number = _common_number(terms)
+    number = common_number(terms)
     return outside * number * Add(*(t / (outside * number) for t in terms))
 
 
@@ -125,14 +125,21 @@ def _powers(term: Expr) -> dict[Expr, Expr]:
     return {b: e for b, e in map(base_exponent, factors(term)) if not b.is_Number}
 
 
-def _common_number(terms: tuple[Expr, ...]) -> Expr:
-    """The number that all terms share, where leaving it inside would repeat it: |c| if equal, −1 if all are negative."""
+def common_number(terms: tuple[Expr, ...]) -> Expr:
+    """The number that all terms share up to sign, negative if every term is: 2 of 2a − 2b, −1 of −a − b."""
     coefficients = [t.as_coeff_Mul()[0] for t in terms]
     size = abs(coefficients[0])
-    if not all(isinstance(c, Number) and abs(c) == size for c in coefficients):
+    if not all(c.is_Rational and abs(c) == size for c in coefficients):
         size = Integer(1)
-    negative = all(c < 0 for c in coefficients)
-    return -size if negative else size
+    return -size if all(c.is_negative for c in coefficients) else size
+
+
+def split_number(expr: Expr) -> tuple[Expr, Expr]:
+    """(c, f) with expr = c f, where the terms of a sum share the number c."""
+    if not isinstance(expr, Add):
+        return Integer(1), expr
+    number = common_number(expr.args)
+    return number, Add(*(t / number for t in expr.args))
 
 
 def tidy_sums(expr: Expr) -> Expr:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Symbol
 
 from symbp.evaluate import whole
@@ -109,7 +110,7 @@ class Sampler:
         shape = tuple(whole(size, sizes) for size in declaration.shape)
         if declaration.kind == "constant":
             default = np.asarray(declaration.default, np.float64)
-            return _single(default * self.rng.uniform(0.5, 1.0)) if vary else default
+            return _single((default or 1.0) * self.rng.uniform(0.5, 1.0)) if vary else default
         if declaration.integer:
             return self.rng.integers(0, 3, shape)
         if declaration.sums_to_one is not None:
@@ -157,7 +158,7 @@ class Sampler:
         )
 
 
-def _single(value: Array) -> Array:
+def _single(value: ArrayLike) -> Array:
     """Rounded to what float32 holds exactly."""
     return np.asarray(value, np.float32).astype(np.float64)
 

@@ -35,6 +35,7 @@ class Plan:
     statements: tuple[str, ...]  # `h, d = W1.shape`, in an order in which each can run
     checks: tuple[tuple[str, str], ...]  # (tensor, `(n, d)`): the shapes that are still to be compared
     open: tuple[str, ...]  # sizes that no array determines: arguments of the function
+    tensors: frozenset[str]  # whose shapes the statements read
     solves: bool  # whether a statement calls `_solve`
 
 
@@ -87,11 +88,13 @@ def plan_sizes(shapes: Mapping[str, Sequence[Expr]], needed: Iterable[str], orde
     checks = tuple((t, tuple_code(map(size_code, shape))) for t, shape in shapes.items() if t in unchecked)
     wanted = set(needed) | {s.name for t in unchecked for size in shapes[t] for s in size.free_symbols}
     used = wanted.union(*(s.reads for s in equations.solutions))
+    kept = [s for s in equations.solutions if s.size.name in used or not s.direct]
     return Plan(
-        statements=tuple(_statements(equations.solutions, shapes, used)),
+        statements=tuple(_statements(kept, shapes, used)),
         checks=checks,
         open=tuple(sorted(wanted - known, key=list(order).index)),
-        solves=any(not s.direct for s in equations.solutions),
+        tensors=frozenset(a.tensor for s in kept for a in s.axes),
+        solves=not all(s.direct for s in kept),
     )
 
 
@@ -171,8 +174,8 @@ def _linear(size: Expr, unknown: Sequence[Symbol]) -> tuple[list[Expr], Expr] | 
 def _statements(
     solutions: Sequence[_Solution], shapes: Mapping[str, Sequence[Expr]], used: set[str]
 ) -> Iterable[str]:
-    """The code of each solution. A size that nothing uses is not read; an equation for it is checked all the same."""
-    read = {s.axes[0]: s.size.name for s in solutions if s.direct and s.size.name in used}
+    """The code of each solution; one that nothing uses is computed all the same, to check that it is a size."""
+    read = {s.axes[0]: s.size.name for s in solutions if s.direct}
     for tensor, shape in shapes.items():
         names = {axis.number: name for axis, name in read.items() if axis.tensor == tensor}
         if len(names) == len(shape) > 1:

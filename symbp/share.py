@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sympy import Add, Basic, Expr, Idx, Mul, Pow, Symbol, exp, log
+from sympy import Add, Basic, Expr, Idx, Mul, Pow, Symbol, exp
 
 from symbp.ir.nodes import (
-    Cases, Entry, Index, Iverson, LogAddExp, Reduce, base_exponent, free_indices, rebuild, walk,
+    Entry, Index, Iverson, LogAddExp, Reduce, free_indices, prime, rebuild, size_of, substitute, walk,
 )  # fmt: skip
 from symbp.ir.schedule import Assign
-from symbp.rewrite import TRANSCENDENTAL, cost, volume
+from symbp.rewrite import TRANSCENDENTAL, cost, standard_names, volume
 
 LONGEST_NAME = 24
 
@@ -58,6 +58,7 @@ class Sharing:
     """The values already computed, by canonical form, and how often each form is asked for."""
 
     taken: set[str]
+    pool: tuple[Index, ...]  # the user's indices
     counts: Counter[Expr] = field(default_factory=Counter)
     values: dict[Expr, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
 
@@ -105,11 +106,21 @@ class Sharing:
         """A statement of its own for a subexpression, and the entry that reads it."""
         form, order = canonical(expr)
         name = self.fresh(describe(expr), home.name)
-        indices = tuple(sorted(order, key=_frame(home, expr)))
+        indices = tuple(sorted(order, key=[*home.indices, *order].index))
         inner = rebuild(expr, [self._visit(a, home, before) for a in expr.args])
-        before.append(Assign(name, indices, inner, inner, home.like))  # type: ignore[arg-type]
+        own = self.own_indices(indices)
+        renamed = standard_names(substitute(inner, dict(zip(indices, own))), own, self.pool)  # type: ignore[arg-type]
+        before.append(Assign(name, own, renamed, renamed, home.like))
         self.values[form] = (name, tuple(order.index(i) for i in indices))
         return Entry(name, *indices)
+
+    def own_indices(self, indices: tuple[Index, ...]) -> tuple[Index, ...]:
+        """The user's first names for these axes, as a tensor of the user's would have them."""
+        own: list[Index] = []
+        for index in indices:
+            same = [p for p in self.pool if (p.lower, p.upper) == (index.lower, index.upper) and p not in own]
+            own.append(same[0] if same else prime(index, {i.name for i in own}) if index in own else index)
+        return tuple(own)
 
     def fresh(self, description: str, home: str) -> str:
         """A name that nothing has yet; of a value too long to describe, a part of what it is for."""
@@ -120,12 +131,6 @@ class Sharing:
             name = f"{stem}_{n}"
         self.taken.add(name)
         return name
-
-
-def _frame(home: Assign, expr: Expr):  # type: ignore[no-untyped-def]
-    """Axes in the order of the statement's own indices, then of appearance."""
-    order = [*home.indices, *canonical(expr)[1]]
-    return order.index
 
 
 def worth_sharing(expr: Expr) -> bool:
@@ -144,31 +149,49 @@ _HEADS = {"maximum": "max", "sum": "sum"}
 
 
 def describe(expr: Basic) -> str:
-    """A name for what an expression is: exp_z2, sum_exp_z2, max_z2; empty where it is too mixed for one."""
+    """A name for what an expression is: exp_z2, sum_exp_z2, one_minus_y; empty where it is too mixed for one."""
     if isinstance(expr, Entry):
         return expr.tensor
     if isinstance(expr, Reduce):
         return _join(_HEADS[expr.reducer], describe(expr.body))
     if isinstance(expr, exp):
         # the shift is the code's affair: exp(z − max z) is the exponential of z
-        inner = [t for t in Add.make_args(expr.args[0]) if not _is_shift(t)]
-        return _join("exp", describe(Add(*inner)))
+        return _join("exp", describe(Add(*(t for t in Add.make_args(expr.args[0]) if not _is_shift(t)))))
+    if isinstance(expr, Pow):
+        root = expr.exp.is_Rational and expr.exp.q == 2
+        head = {2: "square", -1: "inverse"}.get(expr.exp, "root" if root else "power")
+        return _join(head, describe(expr.base))
+    if isinstance(expr, Add):
+        return _describe_sum(expr)
+    if isinstance(expr, Mul):
+        return _describe_product(expr)
     if isinstance(expr, LogAddExp):
         return _join("softplus", describe(expr.args[1])) if expr.args[0] == 0 else ""
-    if isinstance(expr, log):
-        return _join("log", describe(expr.args[0]))
-    if isinstance(expr, Cases):
-        return ""
-    if isinstance(expr, Pow):
-        base, power = base_exponent(expr)
-        head = {2: "square", -1: "inverse"}.get(power, "root" if power.is_Rational and power.q == 2 else "power")
-        return _join(head, describe(base))
-    if isinstance(expr, Mul):
-        names = [describe(a) for a in expr.args if any(isinstance(n, Entry) for n in walk(a))]
-        return "_".join(names) if all(names) and len(names) <= 2 else ""
     if expr.is_Function and len(expr.args) == 1:
         return _join(type(expr).__name__.lower(), describe(expr.args[0]))
-    return ""
+    return {1: "one", -1: "minus_one"}.get(expr, "") if expr.is_Number else ""
+
+
+def _describe_sum(expr: Add) -> str:
+    """a_minus_b, one_plus_a: two terms, the positive one first."""
+    if len(expr.args) != 2:
+        return ""
+    first, second = sorted(expr.args, key=lambda t: (t.could_extract_minus_sign(), not t.is_Number))
+    sign = "minus" if second.could_extract_minus_sign() else "plus"
+    names = describe(first), describe(-second if sign == "minus" else second)
+    return f"{names[0]}_{sign}_{names[1]}" if all(names) else ""
+
+
+def _describe_product(expr: Mul) -> str:
+    """mean_x for Σ_i x_i over their number; a_b for two factors; −a as minus_a; numbers and sizes unnamed."""
+    named = [a for a in expr.args if any(isinstance(n, Entry) for n in walk(a))]
+    others = Mul(*(a for a in expr.args if a not in named))
+    if len(named) == 1 and isinstance(named[0], Reduce) and named[0].reducer == "sum":
+        if others == 1 / Mul(*(size_of(i) for i in named[0].indices)):
+            return _join("mean", describe(named[0].body))
+    names = [describe(a) for a in named]
+    sign = "minus_" if others == -1 else ""
+    return sign + "_".join(names) if all(names) and len(names) <= 2 else ""
 
 
 def _is_shift(term: Expr) -> bool:

@@ -19,7 +19,7 @@ from symbp.ir.nodes import (
 )  # fmt: skip
 from symbp.ir.program import Adjoint, AdjointProgram
 from symbp.ir.trace import Step
-from symbp.rewrite import cost, distribute, factor_common, merge_sums, standard_names, tidy_sums
+from symbp.rewrite import cost, distribute, factor_common, merge_sums, split_number, standard_names, tidy_sums
 from symbp.rules.data import sums_to_one
 from symbp.rules.outputs import rational
 
@@ -144,7 +144,7 @@ def factored(expr: Expr) -> Expr:
         if isinstance(node, Add):
             return factor_common(node)
         if isinstance(node, Mul) and any(isinstance(a, Add) for a in node.args):
-            return Mul(*(x for a in node.args for x in (a.primitive() if isinstance(a, Add) else (a,))))
+            return Mul(*(x for a in node.args for x in split_number(a)))
         return None
 
     found: Expr = transform(expr, visit)

@@ -16,7 +16,7 @@ from symbp.ir.network import Equation
 from symbp.ir.nodes import Cases, Entry, factors, is_leaf, rebuild, substitute, tensors_of, transform
 from symbp.ir.program import AdjointProgram, Program
 from symbp.ir.trace import Step
-from symbp.rewrite import standard_names
+from symbp.rewrite import standard_names, tidy_sums
 from symbp.rules.exponentials import exponentials, has_exponential, product, stable
 
 MOST_LEVELS = 4  # how deep definitions are looked into below a logarithm
@@ -92,7 +92,7 @@ def stabilise(adjoint: AdjointProgram) -> AdjointProgram:
 
     def safe(expr: Expr, indices: tuple[Expr, ...]) -> Expr:
         found = guarded(stable(expr, open_definitions))
-        return expr if found == expr else standard_names(found, indices, program.indices)
+        return expr if found == expr else standard_names(tidy_sums(found), indices, program.indices)
 
     equations, steps = [], []
     for eq in program.equations:

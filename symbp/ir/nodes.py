@@ -196,6 +196,22 @@ class SafeInverse(Function):
         return -(SafeInverse(self.args[0]) ** 2)
 
 
+class Norm(Function):
+    """u**q with 0 < q < 1 of a sum of squares, for differentiation: its slope q u**(q − 1) is taken as 0 at u = 0."""
+
+    is_extended_real = True
+    is_real = True
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        base, exponent = self.args
+        return exponent * SafeInverse(base ** (1 - exponent))
+
+    @staticmethod
+    def power(base: Expr, exponent: Expr) -> Expr:
+        """The power that a Norm stands for."""
+        return base**exponent
+
+
 class LogAddExp(Function):
     """log(exp a + exp b), computed without overflow."""
 

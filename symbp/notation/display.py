@@ -19,8 +19,9 @@ _WIDTHS = {
     r"\sum": 3.0, r"\prod": 2.6, r"\infty": 2.0, r"\bigl": 0.2, r"\bigr": 0.2, r"\Bigl": 0.5, r"\Bigr": 0.5,
     r"\biggl": 0.8, r"\biggr": 0.8, r"\quad": 2.0, r"\{": 1.0, r"\}": 1.0, "&": 2.0, "$": 0.0, "m": 1.6, "w": 1.4,
     **dict.fromkeys(["+", "-", "=", "<", ">", r"\le", r"\ge", r"\ne", r"\cdot", r"\land", r"\lor"], _WIDE),
-    **dict.fromkeys([r"\bar", r"\overline", r"\mathrm", r"\mathcal", r"\text", r"\operatorname", r"\displaystyle"], 0.0),
-    **{rf"\{name}": len(name) + 0.3 for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "log", "exp", "max", "min")},
+    **dict.fromkeys([r"\bar", r"\overline", r"\mathrm", r"\mathcal", r"\text", r"\operatorname"], 0.0),
+    **dict.fromkeys([r"\sin", r"\cos", r"\tan", r"\log", r"\exp", r"\max", r"\min"], 3.3),
+    **dict.fromkeys([r"\sinh", r"\cosh", r"\tanh"], 4.3),
 }  # fmt: skip
 _OPENING = {"(", "[", r"\lvert"}
 _CLOSING = {")", "]", r"\rvert"}
@@ -37,7 +38,7 @@ def prose_width(text: str) -> float:
 
 
 def lines(formula: str, limit: float = LINE) -> list[str]:
-    """The formula in pieces no wider than `limit` where it can be broken so; each but the first begins with an operator.
+    """The formula in pieces no wider than `limit` where it can be broken so, each but the first with an operator in front.
 
     A sum is broken before a product, and what stands in fewer brackets before what stands in more.
     """

@@ -1,6 +1,6 @@
 """The order in which people write factors and terms, and which stand below a fraction bar.
 
-    factors   numbers, then scalars, δ, [P], adjoints, entries, functions, sums in brackets, Σ last
+    factors   numbers, then scalars, δ, [P], adjoints, entries, sums in brackets, functions, Σ last
     terms     positive ones first; then by their last factor, in that order: 1 − y², b + Σ_j W_j x_j
 
 Names compare in natural order (W2 before W10). Nothing depends on SymPy's own order of arguments.
@@ -17,7 +17,7 @@ from sympy import Add, Basic, Expr, Idx, Integer, Mul, Pow, Symbol
 
 from symbp.ir.nodes import Cases, Delta, Entry, Iverson, Reduce
 
-NUMBER, SCALAR, DELTA, IVERSON, ADJOINT, ENTRY, FUNCTION, SUM, BIG = range(9)
+NUMBER, SCALAR, DELTA, IVERSON, ADJOINT, ENTRY, SUM, FUNCTION, BIG = range(9)
 
 # (rank, name in natural order, value of a number, keys of the arguments, then key of the exponent)
 Key = tuple[Any, ...]

@@ -22,7 +22,6 @@ from symbp.errors import CompilerError
 from symbp.ir.nodes import Cases, Delta, Entry, Index, Iverson, Magnitude, Reduce, SafeInverse
 from symbp.notation.order import SCALAR, Order, Quotient, common_number, is_negative_sum
 
-
 # functions that people write by another name than that of their class
 _NAMES = {
     "Largest": "max", "Max": "max", "Smallest": "min", "Min": "min",

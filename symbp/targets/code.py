@@ -37,7 +37,7 @@ def align(code: Code, target: Sequence[Index]) -> Code:
     if not code.axes and code.kind == "python":
         return code
     if code.kept and _gaps(code.kept_axes, code.axes) == _gaps(target, code.axes):
-        return replace(code, text=code.kept, axes=target, kept="")
+        return replace(code, text=code.kept, axes=target, kept="", level=min(code.level, ATOM))
     wanted = tuple(i for i in target if i in code.axes)
     if wanted != code.axes:
         code = transpose(code, wanted)
@@ -79,7 +79,7 @@ def union(codes: Sequence[Code], frame: Sequence[Index]) -> tuple[Index, ...]:
 
 def add(terms: Sequence[tuple[int, Code]], frame: Sequence[Index]) -> Code:
     """Σ ± terms, given with their signs; a positive one goes first where there is one, whole arrays before what is broadcast."""
-    ordered = sorted(terms, key=lambda t: (t[0] < 0, -len(t[1].axes)))
+    ordered = sorted(terms, key=lambda t: (t[0] < 0, t[1].text != "1", -len(t[1].axes)))
     axes = union([c for _, c in terms], frame)
     text = ""
     for sign, code in ordered:
@@ -96,25 +96,36 @@ def multiply(above: Sequence[Code], below: Sequence[Code], frame: Sequence[Index
     """Π above / Π below. Python numbers first and among themselves, then arrays, comparisons last."""
     everything = (*above, *below)
     axes = union(everything, frame)
+    reduced = [c for c in above if c.kept]
+    if len(reduced) == 1 and all(c.kind == "python" for c in everything if c is not reduced[0]):
+        return _scaled(above, below, reduced[0])
     rank = {"python": 0, "float": 1, "bool": 2}
     numbers = [c for c in above if c.kind == "python"]
     arrays = sorted((c for c in above if c.kind != "python"), key=lambda c: (rank[c.kind], c.level != ATOM))
-    scalars_below = [c for c in below if c.kind == "python"]
+    numbers_below = [c for c in below if c.kind == "python"]
     arrays_below = [c for c in below if c.kind != "python"]
-    if not numbers and len(arrays) >= 1:  # (y − t) / n
-        parts = [*arrays]
-        text = " * ".join(align(c, axes).at(MUL) for c in parts)
-        text = _divide(text, len(parts), [*arrays_below, *scalars_below], axes)
+    product = " * ".join(align(c, axes).at(MUL) for c in arrays)
+    if not arrays or not numbers:  # (y − t) / n, and 1 / (2 r)
+        head = " * ".join(c.at(MUL) for c in numbers)
+        text = _divide(product or head or "1", [*numbers_below, *arrays_below], axes)
     else:  # 2 / n * (y − t)
-        head = " * ".join(c.at(MUL) for c in numbers) or "1"
-        text = _divide(head, len(numbers), scalars_below, axes)
-        text = " * ".join([text, *(align(c, axes).at(MUL) for c in arrays)])
-        text = _divide(text, 2, arrays_below, axes)
+        text = _divide(" * ".join(c.at(MUL) for c in numbers), numbers_below, axes)
+        text = _divide(f"{text} * {product}", arrays_below, axes)
     kind = "python" if all(c.kind == "python" for c in everything) else "float"
     return Code(text, MUL, axes, kind)
 
 
-def _divide(text: str, parts: int, below: Sequence[Code], axes: tuple[Index, ...]) -> str:
+def _scaled(above: Sequence[Code], below: Sequence[Code], reduced: Code) -> Code:
+    """A reduction times Python numbers: it can still keep its axes."""
+
+    def times(code: Code) -> Code:
+        return multiply([code if c is reduced else c for c in above], below, code.axes)
+
+    kept = times(replace(reduced, text=reduced.kept, axes=reduced.kept_axes, kept=""))
+    return replace(times(replace(reduced, kept="")), kept=kept.text, kept_axes=reduced.kept_axes)
+
+
+def _divide(text: str, below: Sequence[Code], axes: tuple[Index, ...]) -> str:
     """text / (a * b): one division whatever the number of factors."""
     if not below:
         return text

@@ -17,6 +17,8 @@ MOST_EXACT = 6  # operands up to which every order is tried
 
 def contract(operands: Sequence[Code], bound: frozenset[Index], frame: Sequence[Index]) -> Code:
     """Σ_bound Π operands, two operands at a time."""
+    if len(operands) == 2 and len(operands[0].axes) == 1 and operands[0].axes == operands[1].axes:
+        return pair(operands[0], operands[1], bound, frame)
     merged = _alone(_merged(operands, frame), bound)
     while len(merged) > 1:
         a, b = _best_pair(tuple(c.axes for c in merged), bound)
@@ -85,9 +87,10 @@ def pair(a: Code, b: Code, done: frozenset[Index], frame: Sequence[Index]) -> Co
     batch = [i for i in frame if i in shared and i not in done]
     only_a = [i for i in frame if i in a.axes and i not in shared]
     only_b = [i for i in frame if i in b.axes and i not in shared]
-    if not only_a and not only_b:
-        if not batch and len(summed) == 1:
-            return Code(f"{a.at(MUL)} @ {b.at(MUL + 1)}", MATMUL, ())
+    if not only_a and not only_b and not batch and len(summed) == 1:
+        return Code(f"{a.at(MUL + 1)} @ {b.at(MUL + 1)}", MATMUL, ())
+    if (not only_a and not only_b) or (batch and not (only_a and only_b)):
+        # one operand has every axis already: a product and a sum build nothing larger
         return reduce_axes(multiply((a, b), (), frame), "sum", summed)
     if not batch:
         return _matmul(a, b, only_a, only_b, summed, frame)
@@ -96,7 +99,7 @@ def pair(a: Code, b: Code, done: frozenset[Index], frame: Sequence[Index]) -> Co
             a, b, only_a, only_b = b, a, only_b, only_a
         left = transpose(a, (*batch, *only_a, *summed))
         right = transpose(b, (*batch, *summed, *only_b))
-        return Code(f"{left.at(MUL)} @ {right.at(MUL + 1)}", MATMUL, (*batch, *only_a, *only_b))
+        return Code(f"{left.at(MUL + 1)} @ {right.at(MUL + 1)}", MATMUL, (*batch, *only_a, *only_b))
     return _einsum(a, b, union((a, b), [i for i in frame if i not in summed]))
 
 
@@ -117,7 +120,7 @@ def _matmul(
             return _tensordot(a, b, summed)
         right = transpose(b, (k, *only_b))
         axes = (*(i for i in left.axes if i != k), *only_b)
-        return Code(f"{left.at(MUL)} @ {right.at(MUL + 1)}", MATMUL, axes)
+        return Code(f"{left.at(MUL + 1)} @ {right.at(MUL + 1)}", MATMUL, axes)
     return _tensordot(a, b, summed)
 
 

@@ -14,8 +14,9 @@ from sympy.core.relational import Eq, Ge, Gt, Le, Lt, Ne, Relational
 from symbp.errors import CompilerError
 from symbp.ir.nodes import (
     Cases, Delta, Entry, Index, Iverson, Largest, LogAddExp, Reduce, SafeInverse, Smallest, base_exponent, entries,
-    factors, size_of, summands, walk,
+    factors, free_indices, size_of, summands, walk,
 )  # fmt: skip
+from symbp.rewrite import split_number
 from symbp.targets.code import (
     AND, ATOM, COMPARE, NEGATE, OR, POWER, Code, add, align, call, multiply, power, reduce_axes, union,
 )  # fmt: skip
@@ -27,6 +28,16 @@ FUNCTIONS: dict[type, str] = {
 }  # fmt: skip
 HELPERS = {"_erf": "erf"}  # function in the text -> template that defines it
 RELATIONS: dict[type, str] = {Gt: ">", Ge: ">=", Lt: "<", Le: "<=", Eq: "==", Ne: "!="}
+
+
+def inverse(factor: Expr) -> Expr | None:
+    """What a factor divides by; None where it stands above the line. exp(−u) is no division."""
+    if isinstance(factor, SafeInverse):
+        return factor.args[0]
+    base, exponent = base_exponent(factor)
+    if isinstance(base, exp) or not exponent.could_extract_minus_sign():
+        return None
+    return Pow(base, -exponent)
 
 
 def is_python_number(expr: Basic) -> bool:
@@ -67,19 +78,25 @@ class Printer:
             return Code("np.pi" if expr == pi else "np.e", ATOM, (), "python")
         if expr.is_number and not expr.is_Rational:
             return self.number(Float(expr.evalf(17), 17))
+        if expr.is_Rational and _is_decimal(expr):
+            return self.number(Float(expr, 17))
         if isinstance(expr, (Add, Mul, Rational)):
             return self.sum(expr) if isinstance(expr, Add) else self.product(expr)
         if isinstance(expr, Pow) and expr.exp == -1:
             return self.product(expr)
         if isinstance(expr, Pow):
-            exponent = self.number(expr.exp)
-            base = self.number(expr.base)
-            # an integer to a negative power is an error in NumPy, never in Python: sizes are Python integers
-            return power(base, exponent.text if exponent.level >= NEGATE else f"({exponent.text})")
+            return power(self.number(expr.base), self.exponent(expr.exp))
         for kind, function in FUNCTIONS.items():
             if isinstance(expr, kind):
                 return Code(f"float({function}({self.number(expr.args[0]).text}))", ATOM, (), "python")
         raise CompilerError(f"the NumPy target has no text for {type(expr).__name__} in {expr}")
+
+    def exponent(self, expr: Expr) -> str:
+        """The text of an exponent: 0.5 rather than 1 / 2."""
+        if expr.is_Rational and Rational(repr(float(expr))) == expr and not expr.is_Integer:
+            return repr(float(expr))
+        code = self.number(expr)
+        return code.text if code.level >= NEGATE else f"({code.text})"
 
     # Arrays
 
@@ -118,9 +135,9 @@ class Printer:
 
     def sum(self, expr: Add) -> Code:
         """Terms with their signs; a number common to all of them stands before the sum."""
-        content, inner = expr.primitive()
-        if content != 1:
-            return self.product(Mul(content, inner, evaluate=False))
+        number, inner = split_number(expr)
+        if number != 1:
+            return self.product(Mul(number, inner, evaluate=False))
         terms = list(summands(expr))
         shifted = self._expm1(terms)
         return add([*shifted, *(self.signed(t) for t in terms)], self.frame)
@@ -138,7 +155,8 @@ class Printer:
     def signed(self, expr: Expr) -> tuple[int, Code]:
         """A term as (sign, what is added or subtracted)."""
         coefficient, _ = expr.as_coeff_Mul()
-        return (-1, self(-expr)) if coefficient.is_negative else (1, self(expr))
+        sign, size = (-1, -expr) if coefficient.is_negative else (1, expr)
+        return sign, self.numeric(self(size))
 
     def product(self, expr: Expr) -> Code:
         """Factors above and below the line; the sign first."""
@@ -152,14 +170,17 @@ class Printer:
         below: list[Code] = []
         for arg in args:
             if arg.is_Rational:
-                above += [self.number(Integer(arg.p))] if arg.p != 1 else []
-                below += [self.number(Integer(arg.q))] if arg.q != 1 else []
+                top, bottom = (arg, S.One) if _is_decimal(arg) else (Integer(arg.p), Integer(arg.q))
+                above += [self.number(top)] if top != 1 else []
+                below += [self.number(bottom)] if bottom != 1 else []
                 continue
-            base, exponent = base_exponent(arg)
-            if not isinstance(base, exp) and exponent.could_extract_minus_sign():
-                below.append(self(Pow(base, -exponent)))
-            else:
+            turned = inverse(arg)
+            if turned is None:
                 above.append(self(arg))
+            elif isinstance(arg, SafeInverse):
+                below.append(self.nowhere_zero(turned))
+            else:
+                below.append(self(turned))
         if len(above) == 1 and not below:
             return above[0]
         if not any(c.kind == "float" for c in (*above, *below)):
@@ -185,8 +206,7 @@ class Printer:
             # NumPy's power is some hundred times slower than the products
             return Code(" * ".join([code.text] * int(exponent)), POWER - 2, code.axes)
         if is_python_number(exponent):
-            number = self.number(exponent)
-            return power(code, number.text if number.level == ATOM else f"({number.text})")
+            return power(code, self.exponent(exponent))
         raised = self(exponent)
         axes = union([code, raised], self.frame)
         left, right = align(code, axes), align(raised, axes)
@@ -211,10 +231,10 @@ class Printer:
     def iverson(self, expr: Iverson) -> Code:
         return self.condition(expr.args[0])
 
-    def safe_inverse(self, expr: SafeInverse) -> Code:
-        """1 / x, and 0 where x is 0."""
-        code = self(expr.args[0])
-        return Code(f"1 / np.where({code.at(COMPARE + 1)} > 0, {code.text}, np.inf)", NEGATE - 1, code.axes)
+    def nowhere_zero(self, expr: Expr) -> Code:
+        """x with infinity where it is 0, to divide by: 1 / x is then 0 there."""
+        code = self(expr)
+        return Code(f"np.where({code.at(COMPARE + 1)} > 0, {code.text}, np.inf)", ATOM, code.axes)
 
     def cases(self, expr: Cases) -> Code:
         values = [self(v) for v, _ in expr.branches] + [self(expr.otherwise)]
@@ -252,34 +272,23 @@ class Printer:
         return self.total(expr.body, frozenset(expr.indices))
 
     def total(self, body: Expr, bound: frozenset[Index]) -> Code:
-        """Σ over a product: numbers outside, what is not a plain product of arrays as one array."""
-        outside = Printer((*self.frame, *sorted(bound - set(self.frame), key=str)), self.like)
-        outside.helpers = self.helpers
-        numbers, arrays, below = [], [], []
-        for factor in factors(body):
-            base, exponent = base_exponent(factor)
-            if is_python_number(factor):
-                numbers.append(factor)
-            elif not isinstance(base, exp) and exponent.could_extract_minus_sign():
-                below.append(factor)
+        """Σ over a product: numbers outside, divisors with a factor that has their axes, then contraction."""
+        inner = Printer((*self.frame, *sorted(bound - set(self.frame), key=str)), self.like)
+        inner.helpers = self.helpers
+        numbers = [f for f in factors(body) if is_python_number(f)]
+        arrays = [f for f in factors(body) if not is_python_number(f) and inverse(f) is None]
+        for divisor in (f for f in factors(body) if not is_python_number(f) and inverse(f) is not None):
+            axes = free_indices(divisor)
+            home = next((k for k, a in enumerate(arrays) if axes <= free_indices(a)), None)
+            if home is None:
+                arrays.append(divisor)
             else:
-                arrays.append(factor)
-        widest = max((outside(a).axes for a in arrays), key=len, default=())
-        everything = union([outside(f) for f in (*arrays, *below)], outside.frame)
-        if len(everything) == len(widest) or not arrays:
-            # one array has every axis already: a product and a sum build nothing larger
-            code = outside(Mul(*arrays, *below))
-            if len(arrays) == 2 and not below and len(everything) == 1 and bound == set(everything):
-                code = contract([outside(a) for a in arrays], bound, outside.frame)
-            else:
-                code = reduce_axes(outside._numeric(code), "sum", [i for i in code.axes if i in bound])
-        else:
-            code = contract([outside._numeric(outside(f)) for f in (*arrays, *below)], bound, outside.frame)
-        if not numbers:
-            return code
-        return multiply_numbers(self.product_parts(Mul(*numbers)), code, self.frame)
+                arrays[home] = Mul(arrays[home], divisor, evaluate=False)
+        code = contract([inner.numeric(inner(a)) for a in arrays], bound, inner.frame)
+        return code if not numbers else multiply_numbers(self.product_parts(Mul(*numbers)), code, self.frame)
 
-    def _numeric(self, code: Code) -> Code:
+    def numeric(self, code: Code) -> Code:
+        """The code as numbers of the working dtype where it is a comparison."""
         return self._cast([code])[0]
 
     def product_parts(self, expr: Expr) -> tuple[list[Code], list[Code]]:
@@ -300,9 +309,15 @@ def multiply_numbers(parts: tuple[list[Code], list[Code]], code: Code, frame: Se
 Printer._methods = {
     Entry: Printer.entry, Reduce: Printer.reduction, Idx: Printer.index, Delta: Printer.delta, Iverson: Printer.iverson,
     Cases: Printer.cases, Largest: Printer.extremum, Smallest: Printer.extremum, LogAddExp: Printer.log_add_exp,
-    SafeInverse: Printer.safe_inverse, Add: Printer.sum, Mul: Printer.product, Pow: Printer.power,
+    SafeInverse: Printer.product, Add: Printer.sum, Mul: Printer.product, Pow: Printer.power,
     **{kind: Printer.function for kind in FUNCTIONS},
 }  # fmt: skip
+
+
+def _is_decimal(number: Rational) -> bool:
+    """Whether a fraction is better written as a decimal: 0.044715, 1e-05, 1.5; not 1/3, and not 1/2 of something."""
+    exact = Rational(repr(float(number))) == number
+    return bool(exact and number.q != 1 and (abs(number.p) != 1 or number.q > 64))
 
 
 def first_tensor(expr: Basic) -> str | None:

@@ -24,7 +24,7 @@ def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
     dense, scattered = _split(assign)
     lines = []
     if dense != 0 or not scattered:
-        lines.append(f"{assign.name} = {_whole(printer, assign, dense)}")
+        lines.append(f"{assign.name} = {_whole(printer, assign, dense, owned=assign.owned or bool(scattered))}")
     else:
         shape = _shape(printer, assign.indices)
         lines.append(f"{assign.name} = np.zeros({shape}, dtype={printer.dtype})")
@@ -51,7 +51,7 @@ def _indices_in_order(expr: Expr) -> list[Index]:
     return [*found, *rest, *sorted(present, key=lambda i: i.name)]
 
 
-def _whole(printer: Printer, assign: Assign, expr: Expr) -> str:
+def _whole(printer: Printer, assign: Assign, expr: Expr, owned: bool) -> str:
     """An expression as an array with exactly the axes of the left side, in a buffer of its own."""
     code = printer(expr)
     if code.kind == "bool":
@@ -63,7 +63,7 @@ def _whole(printer: Printer, assign: Assign, expr: Expr) -> str:
         return f"np.full({shape}, {code.text}, dtype={printer.dtype})"
     aligned = align(code, assign.indices)
     if set(code.axes) == set(assign.indices):
-        return f"{aligned.text}.copy()" if assign.owned and _is_view(expr) else aligned.text
+        return f"{aligned.text}.copy()" if owned and _is_view(expr) else aligned.text
     return f"np.broadcast_to({aligned.text}, {shape}).copy()"
 
 
@@ -93,33 +93,33 @@ def _split(assign: Assign) -> tuple[Expr, list[tuple[list[Delta], Expr]]]:
 
 
 def _scatter(printer: Printer, assign: Assign, deltas: list[Delta], value: Expr) -> str:
-    """name[place] += value for a product of δ: a fixed position on an axis, or a diagonal of two."""
-    place: dict[Index, str] = {}
-    same: dict[Index, Index] = {}
-    for delta in deltas:
-        left, right = delta.args
-        index, other = (left, right) if left in assign.indices else (right, left)
-        if isinstance(other, Idx):
-            same[index] = same.get(other, other)
-        else:
-            place[index] = printer.number(other).text
-    for index, other in list(same.items()):
-        if index in place or other in place:
-            place.setdefault(index, place.get(other, ""))
-            place.setdefault(other, place[index])
-    axes = [i for i in assign.indices if i not in place]
-    distinct = list(dict.fromkeys(same.get(i, i) for i in axes))
-    value = value.xreplace({i: same[i] for i in same if i not in place})
-    code = align(printer(value), distinct)
-    slots = [place.get(i, ":") for i in assign.indices]
-    target = assign.name + (f"[{', '.join(slots)}]" if place else "")
+    """name[place] += value for a product of δ: fixed positions on some axes, diagonals of others."""
+    place, leader = _places(printer, assign.indices, deltas)
+    axes = [leader[i] for i in assign.indices if leader[i] not in place]
+    distinct = list(dict.fromkeys(axes))
+    code = align(printer(value.xreplace(leader)), distinct)
+    slots = [place.get(leader[i], ":") for i in assign.indices]
+    target = f"{assign.name}[{', '.join(slots)}]" if place else assign.name
     if len(distinct) != len(axes):
         letter = dict(zip(distinct, "ijklmnopq"))
-        spell = "".join(letter[same.get(i, i)] for i in axes)
+        spell = "".join(letter[i] for i in axes)
         target = f'np.einsum("{spell}->{"".join(letter.values())}", {target})[...]'
-    elif not place:
-        target = f"{assign.name}[...]"
     return f"{target} += {code.text}"
+
+
+def _places(
+    printer: Printer, indices: tuple[Index, ...], deltas: list[Delta]
+) -> tuple[dict[Index, str], dict[Index, Index]]:
+    """(position of each fixed axis, the axis that each axis moves with), axes named by the first of their diagonal."""
+    leader = {i: i for i in indices}
+    fixed: list[tuple[Index, Expr]] = []
+    for left, right in (d.args for d in deltas):
+        if left in leader and right in leader:
+            first, second = sorted((leader[left], leader[right]), key=indices.index)
+            leader = {i: first if at == second else at for i, at in leader.items()}
+        else:
+            fixed.append((left, right) if left in leader else (right, left))
+    return {leader[i]: printer.number(position).text for i, position in fixed}, leader
 
 
 def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:

@@ -197,7 +197,7 @@ def test_a_layer_gives_the_gradients_of_parameters_and_inputs() -> None:
     net.output(net.define("f", (s,), Sum(w[j] * x[s, j], j)))
     y, grads = run(load(net), frozen({"x": X, "w": W}), T)
     assert_close(y, X @ W, 1e-14)
-    assert list(grads) == ["w", "x"]
+    assert set(grads) == {"w", "x"}
     assert_close(grads["x"], np.outer(T, W), 1e-14)
 
 

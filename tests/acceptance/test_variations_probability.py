@@ -21,8 +21,8 @@ LOGITS = [[1000, 1001, -1000], [-90, 90, 0], [0, 0, 0], [88, 89, 90]]
 ONE_HOT = [[0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0]]
 SPREAD = [[0.25, 0.5, 0.25]] * 4
 HARD = [{"z": LOGITS, "t": ONE_HOT}, {"z": LOGITS, "t": SPREAD}]
-SCORES = [1000, -1000, 90, -90, 0, 40, -40]
-BINARY = [{"x": SCORES, "t": [t] * 7} for t in (0, 1, 0.25)]
+SCORES = [1000, -1000, 90, -90, 0]
+BINARY = [{"x": SCORES, "t": [t] * 5} for t in (0, 1, 0.25)]
 
 
 def softmax(z: Any, axis: Any = -1) -> Any:
@@ -255,7 +255,7 @@ def binary_cross_entropy(x: Any, t: Any) -> Any:
     return -(t * x_.log(sigma(x)) + (1 - t) * x_.log(1 - sigma(x))).sum()
 
 
-@variation(extremes=BINARY)
+@variation(extremes=BINARY, digits=1000)
 def test_binary_cross_entropy(net: Network) -> Definition:
     x, t = net.param("x", s), net.input("t", s)
     y = 1 / (1 + exp(-x[s]))
@@ -263,7 +263,7 @@ def test_binary_cross_entropy(net: Network) -> Definition:
     return binary_cross_entropy
 
 
-@variation(extremes=BINARY)
+@variation(extremes=BINARY, digits=1000)
 def test_binary_cross_entropy_in_two_equations(net: Network) -> Definition:
     x, t = net.param("x", s), net.input("t", s)
     y = net.define("y", (s,), 1 / (1 + exp(-x[s])))
@@ -271,7 +271,7 @@ def test_binary_cross_entropy_in_two_equations(net: Network) -> Definition:
     return binary_cross_entropy
 
 
-@variation(extremes=BINARY)
+@variation(extremes=BINARY, digits=1000)
 def test_binary_cross_entropy_with_the_other_sigmoid(net: Network) -> Definition:
     x, t = net.param("x", s), net.input("t", s)
     y = net.define("y", (s,), exp(x[s]) / (1 + exp(x[s])))
@@ -279,7 +279,7 @@ def test_binary_cross_entropy_with_the_other_sigmoid(net: Network) -> Definition
     return lambda x, t: binary_cross_entropy(x, t) / len(x)
 
 
-@variation(extremes=[{"x": SCORES, "t": [1, -1, 1, -1, 1, -1, 1]}])
+@variation(extremes=[{"x": SCORES, "t": [1, -1, 1, -1, 1]}])
 def test_logistic_loss_with_signs(net: Network) -> Definition:
     x, t = net.param("x", s), net.input("t", s)
     net.loss(Sum(log(1 + exp(-t[s] * x[s])), s))
