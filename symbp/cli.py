@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 import traceback
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -220,7 +221,22 @@ def _text(derivation: Derivation) -> str:
 
 
 def _table(report: Report) -> str:
-    return str(report)
+    """The verification table, with what is to be said under it: drawn on a terminal, else plain."""
+    plain = str(report)
+    if not sys.stdout.isatty():
+        return f"Verification\n{textwrap.indent(plain, '  ')}\n"
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    header, *lines = report.table()
+    table = Table(*header, title="Verification", title_justify="left", box=SIMPLE)
+    for line in lines:
+        table.add_row(*line, style="red" if any("FAILED" in cell for cell in line) else None)
+    console = Console()
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join([captured.get(), *plain.splitlines()[len(lines) + 1 :]])
 
 
 def _say(text: str) -> None:

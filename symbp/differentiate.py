@@ -60,6 +60,7 @@ def differentiate(program: Program, wrt: tuple[str, ...]) -> AdjointProgram:
         if tensor in seeds and not found:
             continue
         adjoints.append(_adjoint(program, tensor, found, names, seeds))
+        names = {**names, tensor: adjoints[-1].name}
     return AdjointProgram(program, tuple(partials.values()), tuple(adjoints), wrt, seeds)
 
 
@@ -128,7 +129,9 @@ def _adjoint(
     after = Add(*(standard_names(t, indices, pool) for t in total))
     step = Step(f"∂L/∂{tensor}", "contract δ", "Σ_i δ_ij f_i = f_j", before, after)
     paths = tuple(p.output for p in found)
-    return Adjoint(tensor, names[tensor], indices, paths, before, after, (step,))
+    # of an output that other equations read, the given adjoint is only one term
+    name = names[tensor] + "_total" * (tensor in seeds)
+    return Adjoint(tensor, name, indices, paths, before, after, (step,))
 
 
 def _apart(indices: tuple[Index, ...], taken: set[Index], pool: tuple[Index, ...]) -> dict[Basic, Expr]:

@@ -15,7 +15,15 @@ from symbp.ir.nodes import Delta, Entry, Index, Iverson, Reduce, SafeInverse, si
 from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
 from symbp.ir.trace import Step
 from symbp.notation.page import (
-    Block, Code, Display, Prose, Row, Section, Table, latex_page, text_page,
+    Block,
+    Code,
+    Display,
+    Prose,
+    Row,
+    Section,
+    Table,
+    latex_page,
+    text_page,
 )  # fmt: skip
 from symbp.rewrite import standard_names
 
@@ -47,14 +55,17 @@ def text_document(adjoint: AdjointProgram, declared: Program | None = None) -> s
 class Notation(Protocol):
     """How one kind of document writes things. Formulas are bare; `inline` sets one in a line of prose."""
 
-    loss: str
+    scalar: str  # what is differentiated, in prose
+    loss: str  # the left side of the loss's equation
     legend: str
 
     def formula(self, expr: Basic) -> str: ...
 
-    def derivative(self, above: str, below: str) -> str: ...
+    def total_derivative(self, below: str) -> str: ...
 
-    def total(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str: ...
+    def partial(self, above: str, below: str) -> str: ...
+
+    def sum(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str: ...
 
     def shape(self, sizes: tuple[Expr, ...]) -> str: ...
 
@@ -96,14 +107,14 @@ class _Derivation:
 
     def conventions(self) -> Iterator[Block]:
         """What the symbols mean, and how kinks are settled."""
-        loss = self.write.inline(self.write.loss)
         if self.program.loss:
-            yield Prose(f"{loss} is the loss. {self.write.legend}")
+            yield Prose(f"{self.write.scalar} is the loss. {self.write.legend}")
         else:
             seeds = self.adjoint.seeds.items()
             given = ", ".join(self.inline(seed, self.indices_of(o)) for o, seed in seeds)
             yield Prose(
-                f"{loss} is any scalar computed from the outputs. {self.write.legend} Given: {given}."
+                f"{self.write.scalar} is any scalar computed from the outputs. {self.write.legend} "
+                f"Given: {given}."
             )
         nodes = [n for p in self.adjoint.partials for n in (*walk(p.derived), *walk(p.expr))]
         if any(isinstance(n, Delta) for n in nodes):
@@ -172,16 +183,14 @@ class _Derivation:
             yield Prose(self.paths(a))
             left = self.tensor(a.name, a.indices)
             rule = self.chain_rule(a, [partials[path, a.tensor] for path in a.paths])
-            # by what the loss itself reads, its derivative is the adjoint: nothing to state
-            stated = rule not in ("", left)
-            rows = self.chained("" if stated else left, a.chain, a.steps, a.expr)
-            yield Display((*([Row(left, rule)] if stated else []), *rows))
+            rows = self.chained("" if rule else left, a.chain, a.steps, a.expr)
+            yield Display((*([Row(left, rule)] if rule else []), *rows))
 
     def paths(self, a: Adjoint) -> str:
         """Which equations a tensor feeds: the terms of its total derivative."""
         own = self.inline(a.tensor, self.indices_of(a.tensor))
         if not a.paths:
-            return f"{own} feeds nothing that leads to {self.write.inline(self.write.loss)}."
+            return f"{own} feeds nothing that leads to {self.write.scalar}."
         fed = " and ".join(self.inline(path, self.indices_of(path)) for path in a.paths)
         if len(a.paths) == 1:
             return f"{own} feeds {fed}."
@@ -196,7 +205,7 @@ class _Derivation:
                 continue
             summed, at = self.apart(p.output_indices, a.indices)
             above = self.tensor(self.names[p.output], at)
-            terms.append(self.write.total(summed, (above, self.local(p, at, a.indices))))
+            terms.append(self.write.sum(summed, (above, self.local(p, at, a.indices))))
         if a.tensor in self.adjoint.seeds and terms:
             terms.append(self.tensor(self.adjoint.seeds[a.tensor], a.indices))
         return " + ".join(terms)
@@ -216,7 +225,7 @@ class _Derivation:
         rows = []
         for name in self.adjoint.wrt:
             indices = self.indices_of(name)
-            left = self.write.derivative(self.write.loss, self.tensor(name, indices))
+            left = self.write.total_derivative(self.tensor(name, indices))
             expr = found[name].expr if name in found else Entry(self.names[name], *indices)
             shape = self.write.shape(tuple(size_of(i) for i in indices))
             note = f"shape {shape}" if indices else shape
@@ -254,7 +263,7 @@ class _Derivation:
         return self.write.formula(Entry(name, *indices))
 
     def local(self, p: Partial, output: tuple[Index, ...], wrt: tuple[Index, ...]) -> str:
-        return self.write.derivative(self.tensor(p.output, output), self.tensor(p.input, wrt))
+        return self.write.partial(self.tensor(p.output, output), self.tensor(p.input, wrt))
 
     def inline(self, name: str, indices: tuple[Index, ...]) -> str:
         return self.write.inline(self.tensor(name, indices))
@@ -275,8 +284,12 @@ def _grouped(items: Iterable[T], key: Callable[[T], K]) -> Iterable[tuple[K, lis
 
 
 class _Latex:
+    scalar = r"$\mathcal{L}$"
     loss = r"\mathcal{L}"
-    legend = r"A bar marks an adjoint: $\bar{z} = \partial \mathcal{L} / \partial z$."
+    legend = (
+        r"A bar marks an adjoint, the total derivative: $\bar{z} = d \mathcal{L} / d z$. "
+        r"A local partial $\partial y / \partial z$ is that of one equation."
+    )
 
     def __init__(self, adjoint: AdjointProgram) -> None:
         self.adjoints = {name: tensor for tensor, name in adjoint.adjoint_names().items()}
@@ -284,10 +297,13 @@ class _Latex:
     def formula(self, expr: Basic) -> str:
         return notation.latex(expr, self.adjoints)
 
-    def derivative(self, above: str, below: str) -> str:
+    def total_derivative(self, below: str) -> str:
+        return rf"\frac{{d \mathcal{{L}}}}{{d {below}}}"
+
+    def partial(self, above: str, below: str) -> str:
         return rf"\frac{{\partial {above}}}{{\partial {below}}}"
 
-    def total(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str:
+    def sum(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str:
         return notation.sum_latex(indices, factors)
 
     def shape(self, sizes: tuple[Expr, ...]) -> str:
@@ -302,8 +318,9 @@ class _Latex:
 
 
 class _Text:
-    loss = "L"
-    legend = "∂L/∂z is the adjoint of z."
+    scalar = "L"
+    loss = "loss"
+    legend = "∂L/∂z is the adjoint of z, the total derivative; ∂y/∂z is the local partial of one equation."
 
     def __init__(self, adjoint: AdjointProgram) -> None:
         self.adjoints = {name: tensor for tensor, name in adjoint.adjoint_names().items()}
@@ -311,10 +328,13 @@ class _Text:
     def formula(self, expr: Basic) -> str:
         return notation.text(expr, self.adjoints)
 
-    def derivative(self, above: str, below: str) -> str:
+    def total_derivative(self, below: str) -> str:
+        return f"∂L/∂{below}"
+
+    def partial(self, above: str, below: str) -> str:
         return f"∂{above}/∂{below}"
 
-    def total(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str:
+    def sum(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str:
         return notation.sum_text(indices, factors)
 
     def shape(self, sizes: tuple[Expr, ...]) -> str:

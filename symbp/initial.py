@@ -16,7 +16,7 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
-from sympy import Expr, Integer, prod
+from sympy import Integer, prod
 
 from symbp.errors import ModelError
 from symbp.ir.network import Declaration
@@ -26,33 +26,26 @@ from symbp.shapes import size_code, tuple_code
 def initial_code(parameter: Declaration) -> str:
     """An expression in `rng`, `dtype` and the sizes for fresh values of a parameter, in float64 or any other dtype.
 
-    "normal" has mean 0 and variance 1/fan-in, "he" mean 0 and variance 2/fan-in, "glorot" is uniform between
-    ∓√(6/(fan-in + fan-out)), which has variance 2/(fan-in + fan-out).
+    "normal" has mean 0 and variance 1/fan-in, "he" 2/fan-in and "glorot" 2/(fan-in + fan-out).
     """
-    shape = parameter.shape
+    shape, init = parameter.shape, parameter.init
     sizes = size_code(shape[0]) if len(shape) == 1 else tuple_code(map(size_code, shape))
     fan_in, fan_out = prod(shape[1:], start=Integer(1)), shape[0] if shape else Integer(1)
-    init = parameter.init
+    variance = {"normal": (1, fan_in), "he": (2, fan_in), "glorot": (2, fan_in + fan_out)}
     if init is None:
         init = "zeros" if len(shape) < 2 else "normal"
     if init in ("zeros", "ones"):
         return f"np.{init}({sizes})"
-    if init == "normal":
-        scale = "" if fan_in == 1 else f" / np.sqrt({size_code(fan_in)})"
-        return f"rng.standard_normal({sizes}){scale}"
-    if init == "he":
-        return f"rng.standard_normal({sizes}) * np.sqrt(2 / {_divisor(fan_in)})"
-    if init == "glorot":
-        return f"rng.uniform(-1, 1, {sizes}) * np.sqrt(6 / {_divisor(fan_in + fan_out)})"
+    if isinstance(init, str):
+        numerator, size = variance[init]
+        divisor = size_code(size)
+        if not divisor.isalnum() and not divisor.isidentifier():
+            divisor = f"({divisor})"
+        return f"rng.normal(0, np.sqrt({numerator} / {divisor}), {sizes})"
     if callable(init):
         shape_code = tuple_code(map(size_code, shape))
         return f'_shaped("{parameter.name}", _init_{parameter.name}(rng, {shape_code}, dtype), {shape_code})'
     return f"np.full({sizes}, {float(init)!r})"
-
-
-def _divisor(size: Expr) -> str:
-    code = size_code(size)
-    return code if code.isalnum() or code.isidentifier() else f"({code})"
 
 
 def initial_function(parameter: Declaration) -> str | None:
@@ -66,7 +59,10 @@ def initial_function(parameter: Declaration) -> str | None:
         return None
 
     def refusal(reason: str) -> ModelError:
-        return ModelError(f"param {parameter.name}: its init function cannot be emitted: {reason}", parameter.where)
+        return ModelError(
+            f"param {parameter.name}: its init function cannot be emitted: {reason}",
+            parameter.where,
+        )
 
     if not isinstance(function, FunctionType) or function.__name__ == "<lambda>":
         raise refusal("it is no plain function; write a def")

@@ -66,7 +66,7 @@ class Invocation:
             warnings.simplefilter("always")
             outcome = self._layer() if self.declared.loss is None else self._loss()
         values, gradients, breaches = outcome
-        breaches["arguments unchanged"] = self._changed(*before)
+        breaches["arguments are not written to"] = self._changed(*before)
         risen = [str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)]
         return Outcome(values, gradients, breaches, risen[0] if risen else "")
 
@@ -76,7 +76,7 @@ class Invocation:
         again, other = self._pair("value_and_grad")
         same = self._agree(loss, again) and self._all_agree(gradients, other)
         text = "" if same else "differs from forward and backward"
-        breaches["value_and_grad agrees"] = text
+        breaches["value_and_grad agrees with forward and backward"] = text
         return {"loss": loss, **self._predict()}, gradients, breaches
 
     def _layer(self) -> tuple[dict[str, Any], Mapping[str, Any], dict[str, str]]:
@@ -84,7 +84,7 @@ class Invocation:
         outputs = self._outputs("forward", result)
         gradients, breaches = self._backward(cache)
         same = self._all_agree(outputs, self._predict())
-        breaches["predict agrees"] = "" if same else "differs from forward"
+        breaches["predict agrees with forward"] = "" if same else "differs from forward"
         return outputs, gradients, breaches
 
     def _backward(self, cache: Any) -> tuple[Mapping[str, Any], dict[str, str]]:
@@ -93,7 +93,7 @@ class Invocation:
         kept = {name: np.array(value) for name, value in gradients.items()}
         again = self._gradients(cache)
         text = "" if self._all_agree(kept, again) else "a second call gives other gradients"
-        return gradients, {"backward leaves its cache": text}
+        return gradients, {"backward leaves its cache alone": text}
 
     def _gradients(self, cache: Any) -> Mapping[str, Any]:
         result = self._call("backward", self.params, cache, *self.seeds)

@@ -18,7 +18,9 @@ def indented(lines: Sequence[str]) -> list[str]:
     return [INDENT + line if line else "" for line in lines]
 
 
-def call(head: str, arguments: Sequence[str], tail: str = ")", width: int = BODY_WIDTH) -> list[str]:
+def call(
+    head: str, arguments: Sequence[str], tail: str = ")", width: int = BODY_WIDTH
+) -> list[str]:
     """`head` ends with an opening parenthesis. On one line, or the arguments on one, or each on one of its own."""
     inside = ", ".join(arguments)
     if len(head + inside + tail) <= width or not arguments:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,16 @@ LONGDOUBLE = numpy_numbers(np.longdouble)
 COMPLEX128 = numpy_numbers(np.complex128)
 
 
+@lru_cache(maxsize=16)
+def _context(digits: int) -> Any:
+    """mpmath with a precision of its own."""
+    import mpmath  # only extreme inputs need it
+
+    context = mpmath.mp.clone()
+    context.dps = digits
+    return context
+
+
 class Multiprecision:
     """Real numbers of `digits` decimal digits and practically unlimited exponents.
 
@@ -79,12 +90,9 @@ class Multiprecision:
     """
 
     def __init__(self, digits: int, rounding: str) -> None:
-        import mpmath  # an import that only extreme inputs need
-
         self.digits = digits
         self.gap = 0.0
-        self._context = context = mpmath.mp.clone()
-        context.dps = digits
+        self._context = context = _context(digits)
         self._rounding = rounding
         functions = {
             name: self._elementwise(getattr(context, name))

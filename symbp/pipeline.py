@@ -122,7 +122,7 @@ class Derivation:
     def gradients(self) -> dict[str, str]:
         """name -> "∂L/∂W1[a,j] = Σ_s …", in the order returned by the module."""
         names = self._adjoint.adjoint_names()
-        adjoints = {name: tensor for tensor, name in names.items()}
+        adjoints = self._adjoint.tensors()
         found = {a.tensor: a for a in self._adjoint.adjoints}
         return {
             w: f"{lhs_text(names[w], found[w].indices, adjoints)} = {text(found[w].expr, adjoints)}"
@@ -170,8 +170,7 @@ class Derivation:
 
     def _indices(self) -> dict[str, tuple[Any, ...]]:
         indices = {n: d.indices for n, d in self._declared.declarations.items()}
-        names = self._adjoint.adjoint_names()
-        return indices | {a: indices[t] for t, a in names.items() if t in indices}
+        return indices | {a: indices[t] for a, t in self._adjoint.tensors().items() if t in indices}
 
     def __repr__(self) -> str:
         return f"<Derivation of {self.name}: gradients of {', '.join(self._adjoint.wrt)}>"

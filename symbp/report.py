@@ -46,7 +46,7 @@ class Row:
 
     def __str__(self) -> str:
         where = " at extreme inputs" if self.extreme else ""
-        said = self.note or f"error {self.error:.1e} exceeds {self.tolerance:.1e}, by {self.method}"
+        said = self.note or f"error {self.error:.1e} ({self.method}), allowed {self.tolerance:.1e}"
         return f"{self.quantity} in {self.dtype}{where}: {said}"
 
 
@@ -76,15 +76,15 @@ class Report:
             lines.append((quantity, *_cells(rows, "{:.1e}"), ", ".join(methods)))
         contract = [r for r in self.rows if r.check == "contract"]
         if contract:
-            clauses = ", ".join(dict.fromkeys(r.tensor for r in contract))
-            lines.append(("contract", *_cells(contract, "ok"), clauses))
+            lines.append(("contract", *_cells(contract, "ok"), "no errors, no writes, no warnings"))
         return lines
 
     def __str__(self) -> str:
         table = self.table()
         widths = [max(map(len, column)) for column in zip(*table)]
         lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in table]
-        failed = [f"FAILED  {row}" for row in self.failures]
+        first = {row.quantity: row for row in reversed(self.failures)}  # one line for each quantity
+        failed = [f"FAILED  {row}" for row in reversed(first.values())]
         return "\n".join([*lines, *self.notes, *failed])
 
 

@@ -10,8 +10,8 @@ from symbp.errors import CompilerError
 from symbp.ir.module import Body
 
 _FRESH = frozenset(
-    "array astype clip concatenate copy dot eye full full_like inner max mean min ones ones_like outer prod reduce stack sum"
-    " tensordot trace vdot where zeros zeros_like".split()
+    "array astype clip concatenate copy dot eye full full_like inner max mean min ones ones_like outer prod reduce"
+    " stack sum tensordot trace vdot where zeros zeros_like".split()
 )
 """Functions and methods of NumPy, beside its ufuncs, that never return a view."""
 
@@ -22,11 +22,17 @@ def assignments(body: Body) -> dict[str, list[ast.expr | None]]:
     try:
         tree = ast.parse(code)
     except SyntaxError as error:
-        raise CompilerError(f"line of a body is not Python: {(error.text or code).strip()}") from error
+        raise CompilerError(
+            f"line of a body is not Python: {(error.text or code).strip()}"
+        ) from error
     found: dict[str, list[ast.expr | None]] = {}
     whole: set[ast.expr] = set()
     for node in ast.walk(tree):  # an assignment comes before its own target
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+        if (
+            isinstance(node, ast.Assign)
+            and len(node.targets) == 1
+            and isinstance(node.targets[0], ast.Name)
+        ):
             found.setdefault(node.targets[0].id, []).append(node.value)
             whole.add(node.targets[0])
         elif isinstance(node, ast.AugAssign):
@@ -64,6 +70,8 @@ class Results:
         """The variable, or a copy of it. `scalar`: as a 0-d array, where arithmetic gives a NumPy number."""
         if scalar:
             return f"np.array({variable})"
-        own = variable not in self._given and all(map(is_fresh, self._assigned.get(variable, [None])))
+        own = variable not in self._given and all(
+            map(is_fresh, self._assigned.get(variable, [None]))
+        )
         self._given.add(variable)
         return variable if own else f"{variable}.copy()"

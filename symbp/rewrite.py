@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 from sympy import Add, Basic, Expr, Idx, Integer, Mul, Pow, Rational, Symbol, expand_mul
 
@@ -193,6 +194,19 @@ def distribute(expr: Expr) -> Expr:
         else:
             out.append(term)
     return Add(*out)
+
+
+def alpha(expr: Any, depth: int = 0) -> Any:
+    """The expression with bound indices named by their depth alone: equal for any two that differ in those names."""
+    if isinstance(expr, (Idx, Entry)) or not expr.args:
+        return expr
+    if isinstance(expr, Reduce):
+        names = {
+            i: Idx(Symbol(f"_bound{depth + k}", integer=True), (i.lower, i.upper)) for k, i in enumerate(expr.indices)
+        }
+        expr = Reduce(expr.args[0], substitute(expr.body, names), *names.values())
+        depth += len(names)
+    return rebuild(expr, [alpha(a, depth) for a in expr.args])
 
 
 def bound_indices(expr: Basic) -> set[Index]:

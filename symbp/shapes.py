@@ -33,7 +33,9 @@ class Plan:
     """How a function learns its sizes, as Python code."""
 
     statements: tuple[str, ...]  # `h, d = W1.shape`, in an order in which each can run
-    checks: tuple[tuple[str, str], ...]  # (tensor, `(n, d)`): the shapes that are still to be compared
+    checks: tuple[
+        tuple[str, str], ...
+    ]  # (tensor, `(n, d)`): the shapes that are still to be compared
     open: tuple[str, ...]  # sizes that no array determines: arguments of the function
     tensors: frozenset[str]  # whose shapes the statements read
     solves: bool  # whether a statement calls `_solve`
@@ -73,20 +75,28 @@ class _Solution:
         return bool(self.numerator == self.axes[0].found and self.denominator == 1)
 
 
-def plan_sizes(shapes: Mapping[str, Sequence[Expr]], needed: Iterable[str], order: Sequence[str]) -> Plan:
+def plan_sizes(
+    shapes: Mapping[str, Sequence[Expr]], needed: Iterable[str], order: Sequence[str]
+) -> Plan:
     """A plan that gives every size in `needed` and checks every axis of `shapes` (tensor -> size of each axis).
 
     Tensors that stand first determine, those behind them are checked. `order` is the order of all sizes, in which the
     open ones are listed.
     """
-    equations = _Equations([_Axis(t, i, size) for t, shape in shapes.items() for i, size in enumerate(shape)])
+    equations = _Equations(
+        [_Axis(t, i, size) for t, shape in shapes.items() for i, size in enumerate(shape)]
+    )
     equations.read()
     while equations.solve_one() or equations.solve_together():
         pass
     known = {s.size.name for s in equations.solutions}
     unchecked = {a.tensor for a in equations.axes if a not in equations.settled}
-    checks = tuple((t, tuple_code(map(size_code, shape))) for t, shape in shapes.items() if t in unchecked)
-    wanted = set(needed) | {s.name for t in unchecked for size in shapes[t] for s in size.free_symbols}
+    checks = tuple(
+        (t, tuple_code(map(size_code, shape))) for t, shape in shapes.items() if t in unchecked
+    )
+    wanted = set(needed) | {
+        s.name for t in unchecked for size in shapes[t] for s in size.free_symbols
+    }
     used = wanted.union(*(s.reads for s in equations.solutions))
     kept = [s for s in equations.solutions if s.size.name in used or not s.direct]
     return Plan(
@@ -157,7 +167,9 @@ class _Equations:
                 weights = list(reduced[i, len(unknown) :])
                 value = Add(*(w * value for w, (_, _, value) in zip(weights, rows, strict=True)))
                 axes = tuple(axis for w, (axis, _, _) in zip(weights, rows, strict=True) if w != 0)
-                self.solutions.append(_Solution(unknown[columns[0]], axes, *fraction(together(value))))
+                self.solutions.append(
+                    _Solution(unknown[columns[0]], axes, *fraction(together(value)))
+                )
         return len(self.solutions) > before
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from sympy import Add, Basic, Expr, Idx, Mul, Pow, Symbol, exp
 
@@ -17,7 +16,7 @@ from symbp.ir.nodes import (
     Entry, Index, Iverson, LogAddExp, Reduce, free_indices, prime, rebuild, size_of, substitute, walk,
 )  # fmt: skip
 from symbp.ir.schedule import Assign
-from symbp.rewrite import TRANSCENDENTAL, cost, standard_names, volume
+from symbp.rewrite import TRANSCENDENTAL, alpha, cost, standard_names, volume
 
 LONGEST_NAME = 24
 
@@ -26,8 +25,7 @@ def canonical(expr: Expr) -> tuple[Expr, tuple[Index, ...]]:
     """The expression with free indices renamed in order of appearance, bound ones by depth; and the free ones so ordered."""
     free = free_indices(expr)
     order = tuple(dict.fromkeys(i for i in _appearing(expr) if i in free))
-    names: dict[Basic, Expr] = {i: _renamed(i, f"_{k}") for k, i in enumerate(order)}
-    return _canonical(expr, names, 0), order
+    return alpha(substitute(expr, {i: _renamed(i, f"_{k}") for k, i in enumerate(order)})), order
 
 
 def _appearing(expr: Basic) -> Iterable[Index]:
@@ -40,17 +38,6 @@ def _appearing(expr: Basic) -> Iterable[Index]:
 
 def _renamed(index: Index, name: str) -> Index:
     return Idx(Symbol(name, integer=True), (index.lower, index.upper))
-
-
-def _canonical(expr: Any, names: dict[Basic, Expr], depth: int) -> Any:
-    if isinstance(expr, Idx):
-        return names[expr]
-    if not expr.args:
-        return expr
-    if isinstance(expr, Reduce):
-        names = names | {i: _renamed(i, f"_bound{depth + k}") for k, i in enumerate(expr.indices)}
-        depth += len(expr.indices)
-    return rebuild(expr, [_canonical(a, names, depth) for a in expr.args])
 
 
 @dataclass
@@ -135,7 +122,7 @@ class Sharing:
 
 def worth_sharing(expr: Expr) -> bool:
     """Arrays that cost a function, a sum or at least two operations an entry; never a scalar of sizes and constants."""
-    if isinstance(expr, (Iverson,)) or not any(isinstance(n, Entry) for n in walk(expr)):
+    if not isinstance(expr, Expr) or isinstance(expr, Iverson) or not any(isinstance(n, Entry) for n in walk(expr)):
         return False
     if isinstance(expr, Reduce):
         return True

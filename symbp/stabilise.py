@@ -17,6 +17,7 @@ from symbp.ir.nodes import Cases, Entry, factors, is_leaf, rebuild, substitute, 
 from symbp.ir.program import AdjointProgram, Program
 from symbp.ir.trace import Step
 from symbp.rewrite import standard_names, tidy_sums
+from symbp.rules.outputs import rational
 from symbp.rules.exponentials import exponentials, has_exponential, product, stable
 
 MOST_LEVELS = 4  # how deep definitions are looked into below a logarithm
@@ -82,11 +83,15 @@ def stabilise(adjoint: AdjointProgram) -> AdjointProgram:
     definitions = {eq.name: eq for eq in program.equations if has_exponential(eq.expr)}
 
     def open_definitions(expr: Expr) -> Expr:
-        """Definitions with exponentials in the place of the entries outside sums, level by level."""
+        """Definitions with exponentials in the place of the entries that a logarithm reads, level by level.
+
+        Inside sums this is done only beside an exponential: Σ_k p_k exp(a_k) with p a softmax is one such sum.
+        """
+        beside = has_exponential(expr)
         for _ in range(MOST_LEVELS):
-            opened = _outside_sums(expr, definitions)
-            if opened == expr or product(opened).sums:
-                return opened
+            opened = tidy_sums(_inline(expr, definitions)) if beside else _outside_sums(expr, definitions)
+            if opened == expr or product(rational(opened)).sums:
+                return rational(opened)
             expr = opened
         return expr
 

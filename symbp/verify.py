@@ -153,7 +153,7 @@ class _Verification:
         try:
             return Invocation(self.module, self.declared, point, dtype).run()
         except ModuleFailed as failure:
-            self._record(_clause("runs", dtype, str(failure), extreme))
+            self._record(_clause("runs without an error", dtype, str(failure), extreme))
             return None
 
     def _record(self, *rows: Row) -> None:
@@ -197,7 +197,7 @@ class _Comparison:
             if judged.all() and name in self.outcome.gradients:
                 yield self._gradient(name)
         if self.extreme and complete:
-            yield _clause("no warnings", self.dtype, self.outcome.warning, extreme=True)
+            yield _clause("no warning", self.dtype, self.outcome.warning, extreme=True)
 
     def _representable(self, exact: Array) -> Array:
         """Where the exact number is known, and in the dtype's range with room for partial sums."""
@@ -285,10 +285,10 @@ def _clause(clause: str, dtype: DType, breach: str, extreme: bool = False) -> Ro
 
 def _contract(outcome: Outcome, wrt: tuple[str, ...], dtype: DType) -> Iterator[Row]:
     """What the module does beside returning numbers."""
-    for clause, breach in {**outcome.breaches, "no warnings": outcome.warning}.items():
+    for clause, breach in {**outcome.breaches, "no warning": outcome.warning}.items():
         yield _clause(clause, dtype, breach)
     missing = [n for n in wrt if n not in outcome.gradients]
     extra = [str(n) for n in outcome.gradients if n not in wrt]
     breach = f"backward lacks {', '.join(missing)}" if missing else ""
     breach = breach or (f"backward returns {', '.join(extra)}, too" if extra else "")
-    yield _clause("all gradients", dtype, breach)
+    yield _clause("gradients as asked for", dtype, breach)

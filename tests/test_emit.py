@@ -41,14 +41,27 @@ def given(name: str, *indices: Any, **more: Any) -> Declaration:
 
 def body(reads: str, *steps: str | tuple[str, ...]) -> Body:
     """A body from statements, or (formula, shape, statements…)."""
-    lines = [Line("", "", (step,)) if isinstance(step, str) else Line(step[0], step[1], step[2:]) for step in steps]
+    lines = [
+        Line("", "", (step,)) if isinstance(step, str) else Line(step[0], step[1], step[2:])
+        for step in steps
+    ]
     return Body(tuple(lines), tuple(reads.split()))
 
 
 def module(**fields: Any) -> Module:
     """A module with these fields and nothing else."""
     empty = body("")
-    names = ("parameters", "inputs", "constants", "sizes", "outputs", "cache", "gradients", "seeds", "seed_shapes")
+    names = (
+        "parameters",
+        "inputs",
+        "constants",
+        "sizes",
+        "outputs",
+        "cache",
+        "gradients",
+        "seeds",
+        "seed_shapes",
+    )
     plain: dict[str, Any] = {name: () for name in (*names, "helpers", "equations")}
     plain |= {"name": "net", "forward": empty, "backward": empty, "loss": None, "predict": None}
     return Module(**(plain | fields))
@@ -69,7 +82,11 @@ BACKWARD = (
     ("∂L/∂z2[s,i] = (y[s,i] − t[s,i]) / n", "(n, k)", "dz2 = (y - t) / n"),
     ("∂L/∂W2[i,a] = Σ_s ∂L/∂z2[s,i] h1[s,a]", "(k, h)", "dW2 = dz2.T @ h1"),
     ("∂L/∂b2[i] = Σ_s ∂L/∂z2[s,i]", "(k,)", "db2 = dz2.sum(axis=0)"),
-    ("∂L/∂z1[s,a] = [z1[s,a] > 0] Σ_i ∂L/∂z2[s,i] W2[i,a]", "(n, h)", "dz1 = (dz2 @ W2) * (h1 > 0)"),
+    (
+        "∂L/∂z1[s,a] = [z1[s,a] > 0] Σ_i ∂L/∂z2[s,i] W2[i,a]",
+        "(n, h)",
+        "dz1 = (dz2 @ W2) * (h1 > 0)",
+    ),
     ("∂L/∂W1[a,j] = Σ_s ∂L/∂z1[s,a] x[s,j]", "(h, d)", "dW1 = dz1.T @ x"),
     ("∂L/∂b1[a] = Σ_s ∂L/∂z1[s,a]", "(h,)", "db1 = dz1.sum(axis=0)"),
 )
@@ -120,7 +137,11 @@ def problem(dtype: Any = np.float64, batch: int = 5) -> tuple[dict[str, Any], An
     rng = np.random.default_rng(0)
     t = rng.random((batch, 4))
     params = mlp.init(rng, d=3, h=6, k=4, dtype=dtype)
-    return params, rng.normal(size=(batch, 3)).astype(dtype), (t / t.sum(axis=1, keepdims=True)).astype(dtype)
+    return (
+        params,
+        rng.normal(size=(batch, 3)).astype(dtype),
+        (t / t.sum(axis=1, keepdims=True)).astype(dtype),
+    )
 
 
 def difference(f: Callable[[], float], entry: np.ndarray) -> np.ndarray:
@@ -239,7 +260,12 @@ def test_results_share_no_memory() -> None:
         replace(
             LAYER,
             parameters=(param("u", s), param("v", s), param("w"), param("q", s)),
-            backward=body("u x lam dy", "dx = np.broadcast_to(np.sum(dy), 3)", "dv = dx", "dw = lam * np.sum(dy)"),
+            backward=body(
+                "u x lam dy",
+                "dx = np.broadcast_to(np.sum(dy), 3)",
+                "dv = dx",
+                "dw = lam * np.sum(dy)",
+            ),
             gradients=(("u", "u"), ("v", "dv"), ("w", "dw"), ("q", "dv"), ("x", "dx")),
             sizes=("n",),
         )
@@ -260,7 +286,11 @@ def test_float32_throughout() -> None:
     params, x, t = problem(np.float32)
     loss, grads = mlp.value_and_grad(params, x, t)
     assert type(loss) is np.float32
-    assert {g.dtype for g in grads.values()} == {np.dtype(np.float32)} == {mlp.predict(params, x).dtype}
+    assert (
+        {g.dtype for g in grads.values()}
+        == {np.dtype(np.float32)}
+        == {mlp.predict(params, x).dtype}
+    )
     mlp.step(params, grads, np.float64(0.1))
     assert params["W1"].dtype == np.float32
     single = {"w": np.array(2, np.float32)}
@@ -289,7 +319,10 @@ def test_lists_and_foreign_byte_order() -> None:
     params, x, t = problem()
     expected = mlp.value_and_grad(params, x, t)
     lists = {name: value.tolist() for name, value in params.items()}
-    for other in ((lists, x.tolist(), t.tolist()), ({n: p.astype(">f8") for n, p in params.items()}, x.astype(">f8"), t)):
+    for other in (
+        (lists, x.tolist(), t.tolist()),
+        ({n: p.astype(">f8") for n, p in params.items()}, x.astype(">f8"), t),
+    ):
         loss, grads = mlp.value_and_grad(*other)
         assert loss == expected[0]
         for name, grad in grads.items():
@@ -356,7 +389,10 @@ def test_sums_to_one(dtype: Any) -> None:
 def sized(*shapes: tuple[Expr | int, ...], reads: str = "") -> Module:
     """A module with an input of each shape, whose loss is the sum of the sizes it reads."""
     inputs = [
-        given(f"x{number}", *(index(f"i{number}{axis}", Integer(1) * size) for axis, size in enumerate(shape)))
+        given(
+            f"x{number}",
+            *(index(f"i{number}{axis}", Integer(1) * size) for axis, size in enumerate(shape)),
+        )
         for number, shape in enumerate(shapes)
     ]
     names = " ".join(i.name for i in inputs)
@@ -368,7 +404,10 @@ def test_sizes_are_solved() -> None:
     made = load(sized((2 * m + 1,), (m, n - m), (floor(n / 2),), reads="m n"))
     assert made.forward({}, np.ones(7), np.ones((3, 5)), np.ones(4))[0] == 3 + 8
     for shapes, message in [
-        ((6, (3, 5), 4), r"x0: axis 0 must have size 2\*m \+ 1, got 6: no whole m fits|x1: axis 0|x0: axis 0"),
+        (
+            (6, (3, 5), 4),
+            r"x0: axis 0 must have size 2\*m \+ 1, got 6: no whole m fits|x1: axis 0|x0: axis 0",
+        ),
         ((7, (3, 5), 5), r"x2: axis 0 must have size floor\(n/2\) = 4, got 5"),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -377,14 +416,18 @@ def test_sizes_are_solved() -> None:
 
 def test_a_fraction_is_refused() -> None:
     made = load(sized((2 * m + 1,), reads="m"))
-    with pytest.raises(ValueError, match=r"x0: axis 0 must have size 2\*m \+ 1, got 6: no whole m fits"):
+    with pytest.raises(
+        ValueError, match=r"x0: axis 0 must have size 2\*m \+ 1, got 6: no whole m fits"
+    ):
         made.forward({}, np.ones(6))
 
 
 def test_equations_solved_together() -> None:
     made = load(sized((n + m,), (n - m,), reads="n m"))
     assert made.forward({}, np.ones(7), np.ones(3))[0] == 7
-    with pytest.raises(ValueError, match=r"x0: .* n, got 7; x1: axis 0 must have size -m \+ n, got 4: no whole m"):
+    with pytest.raises(
+        ValueError, match=r"x0: .* n, got 7; x1: axis 0 must have size -m \+ n, got 4: no whole m"
+    ):
         made.forward({}, np.ones(7), np.ones(4))
 
 
@@ -424,7 +467,15 @@ def test_forward_takes_an_input_that_alone_tells_a_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("init", "std"), [(None, 1 / 200), ("normal", 1 / 200), ("he", 2 / 200), ("glorot", 2 / 500), (0.25, 0), ("ones", 0)]
+    ("init", "std"),
+    [
+        (None, 1 / 200),
+        ("normal", 1 / 200),
+        ("he", 2 / 200),
+        ("glorot", 2 / 500),
+        (0.25, 0),
+        ("ones", 0),
+    ],
 )
 def test_init(init: Any, std: float) -> None:
     made = load(replace(MLP, parameters=(param("W1", a, j, init=init), *MLP.parameters[1:])))
@@ -433,13 +484,21 @@ def test_init(init: Any, std: float) -> None:
     assert params["W1"].var() == pytest.approx(std, rel=0.02)
     assert params["W1"].mean() == pytest.approx({0.25: 0.25, "ones": 1}.get(init, 0), abs=1e-3)
     assert not params["b1"].any() and params["b1"].flags.writeable
-    assert made.init(np.random.default_rng(1), d=200, h=300, k=2, dtype="float32")["W1"].dtype == np.float32
+    assert (
+        made.init(np.random.default_rng(1), d=200, h=300, k=2, dtype="float32")["W1"].dtype
+        == np.float32
+    )
     with pytest.raises(TypeError, match="float16"):
         made.init(np.random.default_rng(1), d=1, h=1, k=1, dtype=np.float16)
 
 
 def test_init_of_scalars_and_vectors() -> None:
-    made = load(replace(LAYER, parameters=(param("w", init=2), param("b", s, init="normal"), param("c", init="he"))))
+    made = load(
+        replace(
+            LAYER,
+            parameters=(param("w", init=2), param("b", s, init="normal"), param("c", init="he")),
+        )
+    )
     params = made.init(np.random.default_rng(0), n=10_000)
     assert type(params["w"]) is np.ndarray and params["w"] == 2
     assert params["b"].var() == pytest.approx(1, rel=0.05)
@@ -513,7 +572,9 @@ def test_erf(dtype: Any) -> None:
             helpers=("erf",),
         )
     )
-    x = np.concatenate([np.linspace(-7, 7, 3001), [0.46875, 0.84375, 1.25, 1e-300, 1e-20]]).astype(dtype)
+    x = np.concatenate([np.linspace(-7, 7, 3001), [0.46875, 0.84375, 1.25, 1e-300, 1e-20]]).astype(
+        dtype
+    )
     with np.errstate(all="raise", under="ignore"):
         y = made.predict({}, x)
         ends = made.predict({}, np.array([np.inf, -np.inf, np.nan, -0.0], dtype))
@@ -530,19 +591,36 @@ def test_erf(dtype: Any) -> None:
 LONG = "a_rather_long_size_name"
 LONG_SIZES = [Symbol(f"{LONG}_{number}", integer=True, positive=True) for number in range(4)]
 LONG_PARAMETERS = tuple(
-    param(f"weights_of_layer_{number}", index("u", size), index("v", LONG_SIZES[number - 1]), init=init)
+    param(
+        f"weights_of_layer_{number}",
+        index("u", size),
+        index("v", LONG_SIZES[number - 1]),
+        init=init,
+    )
     for number, (size, init) in enumerate(zip(LONG_SIZES, [None, "glorot", "he", 1.5], strict=True))
 )
 WIDE = module(
     name="wide",
-    equations=("y[s] = " + " + ".join(f"weights_of_layer_{number}[s] x[s]" for number in range(8)),),
+    equations=(
+        "y[s] = " + " + ".join(f"weights_of_layer_{number}[s] x[s]" for number in range(8)),
+    ),
     parameters=LONG_PARAMETERS,
-    inputs=(given("l", index("s", LONG_SIZES[0])), given("targets", index("s", 2 * n), sums_to_one=index("s", 2 * n))),
-    constants=tuple(Declaration(f"constant_number_{number}", "constant", (), default=1e-9) for number in range(3)),
+    inputs=(
+        given("l", index("s", LONG_SIZES[0])),
+        given("targets", index("s", 2 * n), sums_to_one=index("s", 2 * n)),
+    ),
+    constants=tuple(
+        Declaration(f"constant_number_{number}", "constant", (), default=1e-9)
+        for number in range(3)
+    ),
     sizes=(*(size.name for size in LONG_SIZES), "n", "T"),
     forward=body(
         "l targets n T constant_number_0 constant_number_1 constant_number_2",
-        ("loss = " + " + ".join(f"weights_of_layer_{number}[s] x[s]" for number in range(8)), "()", "loss = l.sum()"),
+        (
+            "loss = " + " + ".join(f"weights_of_layer_{number}[s] x[s]" for number in range(8)),
+            "()",
+            "loss = l.sum()",
+        ),
     ),
     loss="loss",
     outputs=tuple((f"output_number_{number}", "l") for number in range(5)),
@@ -573,7 +651,9 @@ def test_ruff_finds_nothing_to_change(name: str, tmp_path: Any) -> None:
     path = tmp_path / "emitted.py"
     path.write_text(emit(TEXTS[name], "0.1.0"), encoding="utf-8")
     for command in (["check"], ["format", "--diff"]):
-        done = subprocess.run([ruff, *command, "--isolated", "--no-cache", str(path)], capture_output=True, text=True)
+        done = subprocess.run(
+            [ruff, *command, "--isolated", "--no-cache", str(path)], capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -601,7 +681,11 @@ def test_the_head_of_forward_is_short() -> None:
 
 
 def test_only_what_is_called_is_there() -> None:
-    assert "_solve" not in emit(MLP, "0") and "_size(" not in emit(MLP, "0") and "_adjoint" not in emit(MLP, "0")
+    assert (
+        "_solve" not in emit(MLP, "0")
+        and "_size(" not in emit(MLP, "0")
+        and "_adjoint" not in emit(MLP, "0")
+    )
 
 
 def test_names_of_its_own_are_refused() -> None:
@@ -635,13 +719,17 @@ def test_long_statements_break_as_ruff_breaks_them(code: str, tmp_path: Any) -> 
     text = "".join(f"    {line}\n" for line in statement(code))
     path.write_text("def f():\n" + text)
     done = subprocess.run(
-        [ruff, "format", "--diff", "--isolated", "--no-cache", str(path)], capture_output=True, text=True
+        [ruff, "format", "--diff", "--isolated", "--no-cache", str(path)],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout
 
 
 def test_long_formulas_break_before_an_operator() -> None:
-    lines = comment("y[s] = " + " + ".join(f"weights{number}[s] x[s]" for number in range(8)), "(n, k)")
+    lines = comment(
+        "y[s] = " + " + ".join(f"weights{number}[s] x[s]" for number in range(8)), "(n, k)"
+    )
     assert max(map(len, lines)) <= 84 and lines[0].startswith("# y[s] = weights0[s]")
     assert lines[-1].endswith("  (n, k)")
     assert not any(line.endswith((" +", " =")) for line in lines)

@@ -20,7 +20,9 @@ ORDER = ["n", "m", "k", "p"]
 class Solver:
     """What the emitted module has under the name `_solve`, without its message."""
 
-    def __call__(self, arrays: Any, size: str, numerator: int, denominator: int, *axes: tuple[str, int]) -> int:
+    def __call__(
+        self, arrays: Any, size: str, numerator: int, denominator: int, *axes: tuple[str, int]
+    ) -> int:
         if denominator and numerator % denominator == 0 <= numerator // denominator:
             return numerator // denominator
         raise ValueError(f"{axes}: no {size}")
@@ -170,7 +172,9 @@ def systems(draw: Any) -> tuple[dict[str, tuple[Expr, ...]], dict[Symbol, int]]:
 def test_affine_systems(case: tuple[dict[str, tuple[Expr, ...]], dict[Symbol, int]]) -> None:
     """The right shapes pass and give the sizes; another size of an array is refused or has a solution of its own."""
     shapes, values = case
-    needed = sorted({s for shape in shapes.values() for size in shape for s in size.free_symbols}, key=str)
+    needed = sorted(
+        {s for shape in shapes.values() for size in shape for s in size.free_symbols}, key=str
+    )
     found = plan_sizes(shapes, [s.name for s in needed], ORDER)
     right = {t: (int(size.subs(values)),) for t, (size,) in shapes.items()}
     opened = {s.name: values[s] for s in needed if s.name in found.open}
@@ -182,4 +186,6 @@ def test_affine_systems(case: tuple[dict[str, tuple[Expr, ...]], dict[Symbol, in
             names = run(found, wrong, **opened)
         except ValueError:
             continue
-        assert all(shapes[t][0].subs({s: names[s.name] for s in needed}) == wrong[t][0] for t in wrong)
+        assert all(
+            shapes[t][0].subs({s: names[s.name] for s in needed}) == wrong[t][0] for t in wrong
+        )

@@ -76,6 +76,10 @@ class AdjointProgram:
         """tensor -> name of its adjoint, seeds included."""
         return {**self.seeds, **{a.tensor: a.name for a in self.adjoints}}
 
+    def tensors(self) -> dict[str, str]:
+        """name of an adjoint -> its tensor; an output that is read again has two, the given one and the total."""
+        return {seed: o for o, seed in self.seeds.items()} | {a.name: a.tensor for a in self.adjoints}
+
     def with_adjoints(self, adjoints: tuple[Adjoint, ...]) -> AdjointProgram:
         return replace(self, adjoints=adjoints)
 

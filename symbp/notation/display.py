@@ -1,15 +1,17 @@
 r"""Breaking a long formula over lines, at the operators that bind least: a display never runs off the page.
 
-The width of a formula is that of its glyphs, estimated from the LaTeX that `tex` writes: \frac{a}{b} is as wide as the
-wider of a and b, a subscript is small, and \, is thin.
+The width of a formula is that of its glyphs, estimated from the LaTeX that `tex` writes: \frac{a}{b} is as
+wide as the wider of a and b, a subscript is small, and \, is thin.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
 LINE = 80.0  # glyphs of average width across the text of a page
+SHORT_LINE = 4.0  # what an empty line costs where a formula is broken; one pair of brackets costs 2
 
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\s+|.", re.DOTALL)
 _SMALL = 0.75  # size of a subscript
@@ -17,12 +19,14 @@ _WIDE = 2.6  # a binary operator or a relation with the space around it
 _WIDTHS = {
     r"\,": 0.4, "'": 0.3, ",": 0.7, ".": 0.6, "(": 0.9, ")": 0.9, "[": 0.7, "]": 0.7, r"\lvert": 0.7, r"\rvert": 0.7,
     r"\sum": 3.0, r"\prod": 2.6, r"\infty": 2.0, r"\bigl": 0.2, r"\bigr": 0.2, r"\Bigl": 0.5, r"\Bigr": 0.5,
+    r"\big": 0.2, r"\mathbin": 1.0,
     r"\biggl": 0.8, r"\biggr": 0.8, r"\quad": 2.0, r"\{": 1.0, r"\}": 1.0, "&": 2.0, "$": 0.0, "m": 1.6, "w": 1.4,
     **dict.fromkeys(["+", "-", "=", "<", ">", r"\le", r"\ge", r"\ne", r"\cdot", r"\land", r"\lor"], _WIDE),
     **dict.fromkeys([r"\bar", r"\overline", r"\mathrm", r"\mathcal", r"\text", r"\operatorname"], 0.0),
     **dict.fromkeys([r"\sin", r"\cos", r"\tan", r"\log", r"\exp", r"\max", r"\min"], 3.3),
     **dict.fromkeys([r"\sinh", r"\cosh", r"\tanh"], 4.3),
 }  # fmt: skip
+_OPERATORS = ("+", "-", r"\mathbin")
 _OPENING = {"(", "[", r"\lvert"}
 _CLOSING = {")", "]", r"\rvert"}
 
@@ -38,19 +42,34 @@ def prose_width(text: str) -> float:
 
 
 def lines(formula: str, limit: float = LINE) -> list[str]:
-    """The formula in pieces no wider than `limit` where it can be broken so, each but the first with an operator in front.
+    """The formula in pieces no wider than `limit`, where it can be broken so; all but the first begin with an operator.
 
-    A sum is broken before a product, and what stands in fewer brackets before what stands in more.
+    Rather a sum is broken than a product, what stands in few brackets than in many, and a full line than a short one.
     """
-    if width(formula) <= limit:
-        return [formula]
-    breaks = [b for b in _breaks(formula) if width(formula[: b[1]]) <= limit]
-    if not breaks:
-        return [formula]
-    least = min(rank for rank, _, _ in breaks)
-    _, end, start = [b for b in breaks if b[0] == least][-1]
-    operator = "" if formula[start] in "+-" else r"\cdot "
-    return [formula[:end], *lines(operator + formula[start:], limit)]
+    found = []
+    while width(formula) > limit:
+        chosen = _best_break(formula, limit)
+        if chosen is None:
+            break
+        end, start = chosen
+        found.append(formula[:end])
+        operator = "" if formula.startswith(_OPERATORS, start) else r"\cdot "
+        formula = operator + formula[start:]
+    return [*found, formula]
+
+
+def _best_break(formula: str, limit: float) -> tuple[int, int] | None:
+    """The end of the first line and the start of the rest; None where no break leaves a line within the limit."""
+    used, before, best = 0.0, 0, None
+    least = math.inf
+    for rank, end, start in _breaks(formula):
+        used, before = used + width(formula[before:end]), end
+        if used > limit:
+            break
+        cost = rank + SHORT_LINE * (1 - used / limit)
+        if cost < least:
+            least, best = cost, (end, start)
+    return best
 
 
 def _breaks(formula: str) -> Iterator[tuple[int, int, int]]:
@@ -64,7 +83,9 @@ def _breaks(formula: str) -> Iterator[tuple[int, int, int]]:
         if braces == 0 and spaced and token in "+-" and formula[after : after + 1] == " ":
             yield 2 * brackets, position - 1, position
         elif braces == 0 and token == r"\,":
-            yield 2 * brackets + 3, position, after + 1
+            yield 2 * brackets + 1, position, after + 1
+        elif braces == 0 and spaced and token == r"\mathbin":
+            yield 2 * brackets + 1, position - 1, position
         position = after
 
 
@@ -72,7 +93,7 @@ class _Tokens:
     """The tokens of a formula, to be read one after the other."""
 
     def __init__(self, formula: str) -> None:
-        self._rest = [t for t in _TOKEN.findall(formula) if not t.isspace()][::-1]
+        self._rest: list[str] = [t for t in _TOKEN.findall(formula) if not t.isspace()][::-1]
 
     def peek(self) -> str:
         return self._rest[-1] if self._rest else ""

@@ -11,11 +11,13 @@ from sympy import Basic, Expr, Idx, Number, NumberSymbol, S
 
 from symbp.errors import CompilerError
 from symbp.ir.nodes import Entry, Index
+from symbp.notation.display import width
 from symbp.notation.names import adjoint_latex, index_latex, name_latex
 from symbp.notation.unicode import is_letter
 from symbp.notation.writer import Level, Piece, Writer
 
 PRODUCT = r"\, "  # between factors: a formula may be broken here
+WIDEST_FRACTION = 60.0  # glyphs; a wider one is written with a slash, so that it can be broken
 
 _OPERATORS = {"sum": r"\sum", "product": r"\prod", "maximum": r"\max"}
 _RELATIONS = {"==": " = ", "!=": r" \ne ", ">=": r" \ge ", "<=": r" \le ", ">": " > ", "<": " < "}
@@ -26,7 +28,7 @@ _CONNECTIVES = {
 _CONSTANTS = {S.Pi: r"\pi", S.Exp1: r"\mathrm{e}", S.Infinity: r"\infty"}
 _FUNCTIONS = frozenset("sin cos tan sinh cosh tanh log exp max min".split())
 _TALL = (r"\frac", r"\sum", r"\prod", r"\begin")
-_SHORT = 24  # characters of LaTeX up to which an exponential is written as a power of e
+_SHORT = 8.0  # glyphs up to which an exponential is written as a power of e
 
 
 def latex(expr: Basic, adjoints: Mapping[str, str] | None = None) -> str:
@@ -48,7 +50,8 @@ def lhs_latex(
 def sum_latex(indices: tuple[Index, ...], factors: Sequence[str]) -> str:
     r"""\sum over indices (or none) of a product of finished formulas."""
     writer = _LatexWriter({})
-    return writer.juxtapose([*([writer.operator("sum", indices)] if indices else []), *factors])
+    product = writer.juxtapose(factors)
+    return f"{writer.operator('sum', indices)} {product}" if indices else product
 
 
 class _LatexWriter(Writer):
@@ -61,11 +64,8 @@ class _LatexWriter(Writer):
 
     def juxtapose(self, factors: Sequence[str]) -> str:
         joined = factors[0]
-        for before, factor in zip(factors, factors[1:]):
-            if before.startswith(tuple(_OPERATORS.values())):
-                joined += " " + factor
-            else:
-                joined += (r" \cdot " if factor[0].isdigit() else PRODUCT) + factor
+        for factor in factors[1:]:
+            joined += (r" \cdot " if factor[0].isdigit() else PRODUCT) + factor
         return joined
 
     def sign(self, negative: bool, first: bool) -> str:
@@ -74,7 +74,10 @@ class _LatexWriter(Writer):
         return " - " if negative else " + "
 
     def fraction(self, numerator: Piece, denominator: Piece) -> Piece:
-        return Piece(rf"\frac{{{numerator.text}}}{{{denominator.text}}}", Level.POWER)
+        if max(width(numerator.text), width(denominator.text)) < WIDEST_FRACTION:
+            return Piece(rf"\frac{{{numerator.text}}}{{{denominator.text}}}", Level.POWER)
+        above, below = self._closed(numerator), self._closed(denominator, Level.POWER)
+        return Piece(rf"{above} \mathbin{{\big/}} {below}", Level.FRACTION)
 
     def power(self, base: Piece, exponent: Expr) -> Piece:
         below = self._bracketed(base, Level.ATOM)
@@ -123,7 +126,7 @@ class _LatexWriter(Writer):
 
     def exponential(self, exponent: Expr) -> Piece:
         inner = self(exponent)
-        if len(inner) > _SHORT or any(mark in inner for mark in _TALL):
+        if width(inner) > _SHORT or any(mark in inner for mark in _TALL):
             return self.function("exp", [inner])
         return Piece(f"e^{{{inner}}}", Level.POWER)
 

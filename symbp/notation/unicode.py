@@ -34,7 +34,8 @@ def lhs_text(name: str, indices: Sequence[Index], adjoints: Mapping[str, str] | 
 def sum_text(indices: tuple[Index, ...], factors: Sequence[str]) -> str:
     """Σ over indices (or none) of a product of finished formulas."""
     writer = _TextWriter({})
-    return writer.juxtapose([*([writer.operator("sum", indices)] if indices else []), *factors])
+    product = writer.juxtapose(factors)
+    return f"{writer.operator('sum', indices)} {product}" if indices else product
 
 
 class _TextWriter(Writer):

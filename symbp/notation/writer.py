@@ -13,8 +13,23 @@ from enum import IntEnum
 from functools import singledispatchmethod
 
 from sympy import (
-    Abs, Add, And, Basic, Expr, Function, Idx, Mul, Not, Number, NumberSymbol, Or, Piecewise, Pow,
-    S, Symbol, exp,
+    Abs,
+    Add,
+    And,
+    Basic,
+    Expr,
+    Function,
+    Idx,
+    Mul,
+    Not,
+    Number,
+    NumberSymbol,
+    Or,
+    Piecewise,
+    Pow,
+    S,
+    Symbol,
+    exp,
 )  # fmt: skip
 from sympy.core.relational import Relational
 
@@ -189,7 +204,7 @@ class Writer(ABC):
             return self._quotient(expr)
         body = self.write(expr.body)
         mark = self.operator(expr.reducer, expr.indices)
-        text = self.juxtapose([mark, self._bracketed(body, Level.FRACTION)])
+        text = f"{mark} {self._bracketed(body, Level.FRACTION)}"
         # below a fraction bar, Σ needs no brackets where its body is one thing
         level = Level.POWER if body.level >= Level.POWER else Level.PRODUCT
         return Piece(text, level, self.brackets(text))

@@ -65,7 +65,15 @@ def exponentials(expr: Expr) -> tuple[Exponential, ...] | None:
                 coefficient *= factor
         for e in inner or (Exponential(S.One, S.Zero),):
             found.append(Exponential(coefficient * e.coefficient, exponent + e.exponent, e.bound))
-    return tuple(found) if any(e.exponent != 0 for e in found) else None
+    return _collected(found) if any(e.exponent != 0 for e in found) else None
+
+
+def _collected(terms: list[Exponential]) -> tuple[Exponential, ...]:
+    """a exp u + b exp u = (a + b) exp u."""
+    table: dict[tuple[Expr, tuple[Index, ...]], Expr] = {}
+    for t in terms:
+        table[t.exponent, t.bound] = table.get((t.exponent, t.bound), S.Zero) + t.coefficient
+    return tuple(Exponential(c, u, bound) for (u, bound), c in table.items())
 
 
 def _as_exponentials(expr: Expr) -> Expr:
@@ -164,14 +172,10 @@ def log_of_product(arg: Expr, expose: Expose) -> Expr | None:
     Where the argument reads a value that is itself such a product and may underflow (log y of a softmax y), its
     definition is put in its place, so that the log is taken of what the value was computed from.
     """
-    parts = product(arg)
-    if parts.exponent == 0 and not parts.sums:
-        opened = expose(arg)
-        if opened == arg:
-            return None
-        parts = product(_one_fraction(opened))
-        if not may_vanish(parts):
-            return None
+    opened = expose(arg)
+    parts = product(opened if opened != arg else _one_fraction(arg))
+    if parts.exponent == 0 and not parts.sums or (opened != arg and not has_exponential(arg) and not may_vanish(parts)):
+        return None
     positive = [(t, p) for t, p in parts.sums if all(is_positive(e.coefficient) for e in t)]
     others = [(t, p) for t, p in parts.sums if (t, p) not in positive]
     if others and (len(parts.sums) > 1 or parts.rest != 1 or others[0][1] != 1):

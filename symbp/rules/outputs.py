@@ -12,16 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
+from itertools import product
 from math import gcd
 
 from sympy import Basic, Expr, Poly, Pow, Rational, Symbol, cancel, exp, fraction, powdenest, together
 
 from symbp.ir.network import Equation
 from symbp.ir.nodes import (
-    Entry, Iverson, Largest, Reduce, Slot, Smallest, base_exponent, is_leaf, slotted, substitute,
+    Entry, Iverson, Largest, Reduce, Slot, Smallest, base_exponent, free_indices, is_leaf, slotted, substitute,
     transform, varies, walk,
 )  # fmt: skip
-from symbp.rewrite import cost, factor_common
+from symbp.rewrite import alpha, cost, factor_common
 
 
 def in_terms_of_output(eq: Equation, partial: Expr) -> Expr:
@@ -93,19 +94,24 @@ class _Solution:
             node = node.args[0]
         elif node.func != self.base.func:
             return None
-        first = next(iter(_entries_of(self.base)), None)
-        for entry in _entries_of(node):
-            if first is not None and entry.tensor == first.tensor:
-                names = dict(zip(first.indices, entry.indices))
-                moved = substitute(self.base, names)
-                ratio = node / moved if self.exponential else Rational(node == moved)
-                if ratio.is_Rational and ratio != 0:
-                    return substitute(self.value, names), ratio
+        target = alpha(node)
+        for names in _renamings(self.base, node):
+            moved = alpha(substitute(self.base, names))
+            ratio = target / moved if self.exponential else Rational(target == moved)
+            if ratio.is_Rational and ratio != 0:
+                return substitute(self.value, names), ratio
         return None
 
 
-def _entries_of(expr: Basic) -> tuple[Entry, ...]:
-    return tuple(slotted(expr, lambda m: isinstance(m, Entry))[1])
+def _renamings(base: Expr, node: Basic) -> Iterator[dict[Basic, Expr]]:
+    """Every way to rename the free indices of one expression to those of another, over equal ranges."""
+    own = sorted(free_indices(base), key=lambda i: i.name)
+    others = sorted(free_indices(node), key=lambda i: i.name)
+    choices = [
+        sorted((o for o in others if (o.lower, o.upper) == (i.lower, i.upper)), key=lambda o: o != i) for i in own
+    ]
+    for chosen in product(*choices):
+        yield dict(zip(own, chosen))
 
 
 def _solve(eq: Equation, base: Expr, exponential: bool) -> _Solution | None:

@@ -164,7 +164,7 @@ class Printer:
         coefficient = args[0] if args[0].is_Rational else S.One
         if coefficient.is_negative:
             rest = Mul(-coefficient, *args[1:], evaluate=False) if coefficient != -1 else Mul(*args[1:], evaluate=False)
-            code = self.product(rest)
+            code = self.numeric(self.product(rest))
             return Code(f"-{code.at(NEGATE - 1)}", NEGATE - 1, code.axes, code.kind)
         above: list[Code] = []
         below: list[Code] = []

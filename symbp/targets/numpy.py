@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sympy import Add, Expr, Idx, Mul, expand_mul
+from sympy import Add, Expr, Idx, Mul, Symbol, expand_mul
 
 from symbp.ir.module import Body, Line, Module
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import Delta, Entry, Index, factors, summands, walk
+from symbp.ir.program import Program
 from symbp.ir.schedule import Assign, Schedule, reads_of
 from symbp.notation import lhs_text, text
 from symbp.rewrite import bound_indices
@@ -126,7 +127,7 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
     """The schedule as finished strings for the templates."""
     adjoint = schedule.adjoint
     program = adjoint.program
-    adjoints = {name: tensor for tensor, name in adjoint.adjoint_names().items()}
+    adjoints = adjoint.tensors()
     helpers: set[str] = set()
 
     def body(assigns: tuple[Assign, ...]) -> Body:
@@ -144,7 +145,7 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
         parameters=of_kind("param"),
         inputs=of_kind("input"),
         constants=of_kind("constant"),
-        sizes=_sizes(program.declarations),
+        sizes=_sizes(program),
         forward=forward,
         loss=program.loss,
         outputs=tuple((o, o) for o in program.outputs),
@@ -167,12 +168,13 @@ def _line(assign: Assign, adjoints: Mapping[str, str], helpers: set[str]) -> Lin
     return Line(formula, f"({sizes}{',' if len(assign.indices) == 1 else ''})", code)
 
 
-def _sizes(declarations: Mapping[str, Declaration]) -> tuple[str, ...]:
+def _sizes(program: Program) -> tuple[str, ...]:
+    """Every size: those of axes in declared order, then those that stand in equations alone."""
+    constants = {d.name for d in program.declarations.values() if d.kind == "constant"}
+    axes = [size for d in program.declarations.values() for size in d.shape]
     found: dict[str, None] = {}
-    for d in declarations.values():
-        for size in d.shape:
-            for symbol in sorted(size.free_symbols, key=lambda s: s.name):
+    for expr in (*axes, *(n for eq in program.equations for n in walk(eq.expr) if isinstance(n, Symbol))):
+        for symbol in sorted(expr.free_symbols, key=lambda s: s.name):
+            if symbol.name not in constants:
                 found[symbol.name] = None
     return tuple(found)
-
-

@@ -1,0 +1,111 @@
+"""The signature of an emitted NumPy function, and the head of its body.
+
+A function takes the inputs, constants and sizes that its body reads. Its head makes arrays of them, finds the sizes
+and checks every shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sympy import Expr
+
+from symbp.ir.module import Body, Module
+from symbp.ir.network import Declaration
+from symbp.layout import call, statement, unpack
+from symbp.shapes import Plan, plan_sizes, tuple_code
+
+
+def shape_text(shape: Sequence[Expr]) -> str:
+    """A shape as the documentation of a module states it."""
+    return tuple_code(map(str, shape)) if shape else "a scalar"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a function takes beside `params`, and how its sizes are found."""
+
+    reads: frozenset[str]  # names that its body reads
+    inputs: tuple[Declaration, ...]
+    constants: tuple[Declaration, ...]
+    plan: Plan
+
+    def parameters(self) -> list[str]:
+        """As they stand in a def."""
+        keywords = [
+            c.name if c.default is None else f"{c.name}={float(c.default)!r}"
+            for c in self.constants
+        ]
+        keywords += self.plan.open
+        return ["params", *(i.name for i in self.inputs), *(["*", *keywords] if keywords else [])]
+
+    def arguments(self) -> list[str]:
+        """As they stand in a call that hands on the function's own."""
+        keywords = [c.name for c in self.constants] + list(self.plan.open)
+        return ["params", *(i.name for i in self.inputs), *(f"{k}={k}" for k in keywords)]
+
+    def describe(self) -> list[str]:
+        """A line of the docstring for each argument."""
+        lines = []
+        for i in self.inputs:
+            line = f"{i.name}: {shape_text(i.shape)}"
+            if i.sums_to_one is not None:
+                line += f", sums to 1 over axis {i.indices.index(i.sums_to_one)}"
+            lines.append(f"{line}, integers" if i.integer else line)
+        lines += [f"{c.name}: a number" for c in self.constants]
+        return lines + [f"{size}: a size, which no array determines" for size in self.plan.open]
+
+
+def signature_of(
+    module: Module, body: Body, more: Sequence[str] = (), complete: bool = False
+) -> Signature:
+    """What a function with this body takes, if it also needs the names in `more`.
+
+    Where `complete`, inputs that the body does not read are taken too if they determine a size that stays open.
+    """
+    reads = frozenset((*body.reads, *more))
+    inputs = [i for i in module.inputs if i.name in reads]
+    plan = _plan(module, inputs, reads)
+    for extra in module.inputs if complete else ():
+        if extra in inputs or not plan.open:
+            continue
+        wider = [i for i in module.inputs if i in inputs or i is extra]
+        better = _plan(module, wider, reads)
+        if set(better.open) < set(plan.open):
+            inputs, plan = wider, better
+    constants = tuple(c for c in module.constants if c.name in reads)
+    return Signature(reads, tuple(inputs), constants, plan)
+
+
+def _plan(module: Module, inputs: Sequence[Declaration], reads: frozenset[str]) -> Plan:
+    shapes = {d.name: d.shape for d in (*module.parameters, *inputs)}
+    return plan_sizes(shapes, [s for s in module.sizes if s in reads], module.sizes)
+
+
+def head_of(module: Module, signature: Signature) -> list[str]:
+    """The first lines of forward and predict: arrays, sizes, checks, constants."""
+    plan = signature.plan
+    inputs = [i.name for i in signature.inputs]
+    names = [*(p.name for p in module.parameters), *inputs]
+    summed = [i for i in signature.inputs if i.sums_to_one is not None]
+    used = [n for n in names if n in signature.reads | plan.tensors | {i.name for i in summed}]
+    keeps = "arrays = " if used or plan.checks or plan.solves else ""
+    lines = call(f"{keeps}_arrays(", ["params", *(f"{i}={i}" for i in inputs)])
+    lines += _unpack_arrays(used, names)
+    lines += [f'{size} = _size("{size}", {size})' for size in plan.open]
+    for code in plan.statements:
+        lines += statement(code)
+    if plan.checks:
+        lines += call("_check_shapes(", ["arrays", *(f"{t}={shape}" for t, shape in plan.checks)])
+    for i in summed:
+        axis = i.indices.index(i.sums_to_one)
+        lines += statement(f'_check_sums_to_one("{i.name}", {i.name}, axis={axis})')
+    return lines + [f"{c.name} = float({c.name})" for c in signature.constants]
+
+
+def _unpack_arrays(used: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The arrays that a function uses, of all that it checks, as variables."""
+    if len(used) == len(names):
+        return unpack(used, "arrays.values()") if used else []
+    return [f'{name} = arrays["{name}"]' for name in used]

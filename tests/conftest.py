@@ -1,0 +1,19 @@
+"""Options and fixtures of all tests."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-generated",
+        action="store_true",
+        help="write generated/ afresh from the zoo, instead of comparing it",
+    )
+
+
+@pytest.fixture
+def update_generated(request: pytest.FixtureRequest) -> bool:
+    """Whether the golden files are to be written rather than compared."""
+    return bool(request.config.getoption("--update-generated"))
