@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from threading import Timer
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -223,20 +223,24 @@ def _text(derivation: Derivation) -> str:
 def _table(report: Report) -> str:
     """The verification table, with what is to be said under it: drawn on a terminal, else plain."""
     plain = str(report)
-    if not sys.stdout.isatty():
+    if not _is_terminal(sys.stdout):
         return f"Verification\n{textwrap.indent(plain, '  ')}\n"
-    from rich.box import SIMPLE
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     header, *lines = report.table()
-    table = Table(*header, title="Verification", title_justify="left", box=SIMPLE)
+    table = Table(*header, box=SIMPLE_HEAD)
     for line in lines:
         table.add_row(*line, style="red" if any("FAILED" in cell for cell in line) else None)
     console = Console()
     with console.capture() as captured:
         console.print(table)
-    return "\n".join([captured.get(), *plain.splitlines()[len(lines) + 1 :]])
+    return "\n".join(["Verification", captured.get(), *plain.splitlines()[len(lines) + 1 :]])
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()  # None: the descriptor is closed
 
 
 def _say(text: str) -> None:
@@ -268,7 +272,7 @@ class _Progress:
             self._display.update(f"{stage} …")
 
     def __enter__(self) -> _Progress:
-        if sys.stderr.isatty():
+        if _is_terminal(sys.stderr):
             self._timer.start()
         return self
 

@@ -25,9 +25,8 @@ from symbp.layout import (
     call,
     comment,
     display,
-    fill,
+    formula_lines,
     indented,
-    pieces,
     statement,
     unpack,
 )
@@ -47,7 +46,7 @@ def emit(module: Module, version: str) -> str:
     _check_names(module)
     forward = signature_of(module, module.forward, module.cache, complete=True)
     predict = None if module.predict is None else signature_of(module, module.predict)
-    equations = [fill(pieces(e), LINE_WIDTH, "    ", " " * 8) for e in module.equations]
+    equations = [formula_lines(e, LINE_WIDTH, "    ", " " * 8) for e in module.equations]
     template = _environment().get_template("module.py.jinja")
     text = template.render(
         name=module.name,

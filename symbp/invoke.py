@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,10 @@ from symbp.errors import SymbpError
 from symbp.ir.network import Declared
 from symbp.numbers import Array
 from symbp.sample import Point
+
+
+NUMERIC = (np.ndarray, np.generic, float)
+"""What a function of a module may return as an array; a Python float is a float64."""
 
 
 class ModuleFailed(SymbpError):
@@ -45,7 +50,7 @@ class Invocation:
         cast = {name: self._cast(value) for name, value in point.values.items()}
         self.params = {d.name: cast[d.name] for d in declared.of_kind("param")}
         self.inputs = {d.name: cast[d.name] for d in declared.of_kind("input")}
-        self.seeds = [self._cast(point.seeds[n]) for n in declared.outputs if n in point.seeds]
+        self.seeds = {name: self._cast(seed) for name, seed in point.seeds.items()}
         constants = {  # those at their defaults are left to the module
             d.name: float(point.values[d.name])
             for d in declared.of_kind("constant")
@@ -90,13 +95,16 @@ class Invocation:
     def _backward(self, cache: Any) -> tuple[Mapping[str, Any], dict[str, str]]:
         """The gradients, and whether a second call with the same cache gives them again."""
         gradients = self._gradients(cache)
-        kept = {name: np.array(value) for name, value in gradients.items()}
+        kept = {name: copy(value) for name, value in gradients.items()}
         again = self._gradients(cache)
         text = "" if self._all_agree(kept, again) else "a second call gives other gradients"
         return gradients, {"backward leaves its cache alone": text}
 
     def _gradients(self, cache: Any) -> Mapping[str, Any]:
-        result = self._call("backward", self.params, cache, *self.seeds)
+        seeds: tuple[Any, ...] = tuple(self.seeds.values())
+        if len(seeds) > 1:
+            seeds = ({**self.seeds},)  # one argument: the adjoint, or a dict of several
+        result = self._call("backward", self.params, cache, *seeds)
         if not isinstance(result, Mapping):
             raise ModuleFailed(f"backward returned {_describe(result)}, not a dict of gradients")
         return result
@@ -124,7 +132,10 @@ class Invocation:
 
     def _call_by_name(self, function: str) -> Any:
         """Call a function with those of all arguments that it names."""
-        names = inspect.signature(self._function(function)).parameters
+        try:
+            names = inspect.signature(self._function(function)).parameters
+        except (TypeError, ValueError) as error:
+            raise ModuleFailed(f"{function} has no signature: {error}") from error
         return self._call(function, **{n: v for n, v in self._arguments.items() if n in names})
 
     def _call(self, function: str, *args: Any, **named: Any) -> Any:
@@ -141,7 +152,7 @@ class Invocation:
         return function  # type: ignore[no-any-return]
 
     def _arrays(self) -> list[Array]:
-        return [*self.params.values(), *self.inputs.values(), *self.seeds]
+        return [*self.params.values(), *self.inputs.values(), *self.seeds.values()]
 
     def _changed(self, params: Mapping[str, Array], arrays: list[Array]) -> str:
         """Which arguments were written to."""
@@ -152,7 +163,7 @@ class Invocation:
         names = (
             *self.params,
             *self.inputs,
-            *(f"the adjoint of {o}" for o in self.declared.outputs),
+            *(f"the adjoint of {name}" for name in self.seeds),
         )
         written = [n for n, a, b in zip(names, self._arrays(), arrays) if not np.array_equal(a, b)]
         return f"wrote to {', '.join(written)}" if written else ""
@@ -166,6 +177,8 @@ class Invocation:
 
     def _agree(self, left: Any, right: Any) -> bool:
         """Equal but for a few thousand roundings: the same formulas, perhaps in another order."""
+        if not isinstance(left, NUMERIC) or not isinstance(right, NUMERIC):
+            return type(left) is type(right)  # that it is no array is said elsewhere
         a, b = np.asarray(left), np.asarray(right)
         if a.shape != b.shape or a.dtype != b.dtype or a.dtype.kind != "f":
             return False

@@ -50,32 +50,32 @@ def unpack(names: Sequence[str], value: str) -> list[str]:
 _OPERATORS = frozenset("= + - − * · × / < > ≤ ≥".split())
 
 
-def pieces(text: str) -> list[str]:
-    """The words of a formula or a sentence, each operator together with what follows it."""
-    found: list[str] = []
+def formula_lines(text: str, width: int, first: str, rest: str, end: str = "") -> list[str]:
+    """A formula in lines of this width, broken before operators; between words where that is not enough.
+
+    `first` stands before the first line, `rest` before the others, `end` behind the last piece.
+    """
+    pieces: list[str] = []
     for word in text.split():
-        if found and found[-1] in _OPERATORS:
-            found[-1] += f" {word}"
+        longer = f"{pieces[-1]} {word}" if pieces else word
+        if pieces and word not in _OPERATORS and len(rest + longer) <= width:
+            pieces[-1] = longer
         else:
-            found.append(word)
-    return found
-
-
-def fill(words: Sequence[str], width: int, first: str = "", rest: str = "") -> list[str]:
-    """Words in lines of this width; `first` stands before the first line, `rest` before the others."""
-    lines = [first + words[0]] if words else []
-    for word in words[1:]:
-        if len(lines[-1]) + 1 + len(word) <= width:
-            lines[-1] += f" {word}"
+            pieces.append(word)
+    if end:
+        pieces.append(f" {end}")
+    lines = [first + "".join(pieces[:1])]
+    for piece in pieces[1:]:
+        if len(lines[-1]) + 1 + len(piece) <= width:
+            lines[-1] += f" {piece}"
         else:
-            lines.append(rest + word.lstrip())
+            lines.append(rest + piece.lstrip())
     return lines
 
 
 def comment(formula: str, shape: str) -> list[str]:
     """The formula of a step, to stand above its code, and behind it the shape of what the step gives."""
-    words = pieces(formula) + ([f" {shape}"] if shape else [])
-    return fill(words, BODY_WIDTH, "# ", "#     ")
+    return formula_lines(formula, BODY_WIDTH, "# ", "#     ", shape)
 
 
 def statement(code: str) -> list[str]:

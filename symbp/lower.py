@@ -10,7 +10,7 @@ from sympy import Expr, Idx
 from symbp.ir.nodes import Entry, rebuild, tensors_of, walk
 from symbp.ir.program import Adjoint, AdjointProgram, Program
 from symbp.ir.schedule import Assign, Schedule, reads_of
-from symbp.rewrite import cost
+from symbp.rewrite import cost, split_wide
 from symbp.share import Sharing
 
 Fits = Callable[[Assign], bool]  # whether the target language can say a statement in one line
@@ -23,10 +23,10 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
     sharing = Sharing(names, program.indices)
     like = next(d.name for d in program.declarations.values() if d.kind in ("param", "input") and not d.integer)
     forward = [
-        Assign(eq.name, eq.indices, eq.expr, meanings.get(eq.name, eq.expr), like) for eq in program.equations
+        Assign(eq.name, eq.indices, split_wide(eq.expr), meanings.get(eq.name, eq.expr), like) for eq in program.equations
     ]
     backward = [
-        Assign(a.name, a.indices, a.expr, meanings.get(a.name, a.expr), a.tensor, a.tensor in adjoint.wrt)
+        Assign(a.name, a.indices, split_wide(a.expr), meanings.get(a.name, a.expr), a.tensor, a.tensor in adjoint.wrt)
         for a in _live(adjoint)
     ]
     for assign in (*forward, *backward):

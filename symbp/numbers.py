@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import cycle
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -77,23 +79,31 @@ def _context(digits: int) -> Any:
     import mpmath  # only extreme inputs need it
 
     context = mpmath.mp.clone()
-    context.dps = digits
+    context.dps = digits + 2  # noise is in the last of `digits`
     return context
+
+
+@lru_cache(maxsize=16)
+def _noise(digits: int) -> list[Any]:
+    """Random numbers that differ from 1 by a few units of the last digit; a prime number of them, to be cycled."""
+    mpf, draw = _context(digits).mpf, Random(0).uniform
+    return [1 + draw(-5, 5) * mpf(10) ** -digits for _ in range(997)]
 
 
 class Multiprecision:
     """Real numbers of `digits` decimal digits and practically unlimited exponents.
 
-    Additions round as `rounding` says ("d": towards zero, "u": away from it), and `gap` is the largest difference of
-    the summands' magnitudes so far, in digits: where it exceeds `digits`, a summand was lost. What has no real value
-    (log(−1), 1/0), or one beyond exp(2⁶⁴), is NaN.
+    `gap` is the largest difference of two summands' magnitudes so far, in digits: where it comes near `digits`, a
+    summand was lost. With `noise`, every sum is off by a random few units of its last digit, so that a result that
+    depends on what was lost is another each time. What has no real value (log(−1), 1/0) is NaN, and so is what would
+    cost too much: most functions of numbers beyond 2⁶⁴.
     """
 
-    def __init__(self, digits: int, rounding: str) -> None:
+    def __init__(self, digits: int, noise: bool = False) -> None:
         self.digits = digits
         self.gap = 0.0
         self._context = context = _context(digits)
-        self._rounding = rounding
+        self._noise = cycle(_noise(digits)) if noise else None
         functions = {
             name: self._elementwise(getattr(context, name))
             for name in ("log", "tanh", "erf", "floor")
@@ -122,7 +132,7 @@ class Multiprecision:
             gap = abs(self._context.mag(a) - self._context.mag(b)) * math.log10(2)
             if math.isfinite(gap):
                 self.gap = max(self.gap, float(gap))
-        return self._context.fadd(a, b, rounding=self._rounding)
+        return a + b if self._noise is None else (a + b) * next(self._noise)
 
     def _power(self, base: Any, exponent: Any) -> Any:
         if not base or abs(exponent) * abs(self._context.mag(base)) < 2**64:

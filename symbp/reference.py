@@ -28,10 +28,11 @@ CENTRAL_STEP = float(np.finfo(np.longdouble).eps) ** (1 / 3)
 1e-10 where longdouble is float64."""
 
 EXACT_STEP = 1e-20
-"""Of a forward difference in 50 digits or more: truncation at 1e-20, rounding at 1e-30."""
+"""Of a forward difference in 50 digits or more."""
 
-_DIGITS, _MOST_DIGITS, _SPARE_DIGITS = 50, 1600, 45
-_CHUNK = 256  # probes in one evaluation: bounds its memory
+_DIGITS, _MOST_DIGITS = 50, 1600
+_SPARE_DIGITS = 32  # left of the smallest summand: 20 for the step, and 12 of the result
+_MEMORY = 2**21  # the most entries of one array in an evaluation of many probes
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Oracle:
         evaluation = evaluate(self.declared, point.sizes, point.values, FLOAT64)
         values = {name: evaluation.values[name][0] for name in self.names}
         parts = []
-        for shifts, count in _chunks(directions):
+        for shifts, count in _chunks(directions, max(1, _MEMORY // point.work)):
             steps = {name: 1j * COMPLEX_STEP * shift for name, shift in shifts.items()}
             evaluation = evaluate(self.declared, point.sizes, point.values, COMPLEX128, steps)
             slopes = self._objective(point, evaluation, COMPLEX128).imag / COMPLEX_STEP
@@ -98,7 +99,7 @@ class Oracle:
     def _central_differences(self, point: Point, directions: Directions) -> dict[str, Array] | None:
         parts = []
         step = np.longdouble(CENTRAL_STEP)
-        for shifts, count in _chunks(directions):
+        for shifts, count in _chunks(directions, max(1, _MEMORY // point.work)):
             steps = {n: np.concatenate([step * s, -step * s]) for n, s in shifts.items()}
             evaluation = evaluate(self.declared, point.sizes, point.values, LONGDOUBLE, steps)
             if evaluation.straddled:
@@ -111,16 +112,16 @@ class Oracle:
     def exact(self, point: Point, directions: Directions) -> Reference:
         """The reference at an extreme point, by forward differences in as many digits as it takes.
 
-        Additions lose a summand that is too small, as 1 + exp(−800) does in 50 digits. Whether that matters shows
-        where they are rounded towards zero and then away from it: if so, again with digits for the largest gap.
+        Additions lose a summand that is too small, as 1 + exp(−800) does in 50 digits. Whether that matters shows when
+        noise is added to the last digit: if so, again with as many digits as the largest gap asks for.
         """
         digits = _DIGITS
         while True:
-            low, gap = self._differences(point, directions, digits, "d")
+            plain, gap = self._differences(point, directions, digits)
             if gap + _SPARE_DIGITS <= digits:
-                return low
-            high, gap = self._differences(point, directions, digits, "u")
-            agreed = _agreement(low, high)
+                return plain
+            noisy, _ = self._differences(point, directions, digits, noise=True)
+            agreed = _agreement(plain, noisy)
             needed = int(gap) + _SPARE_DIGITS + 1
             if agreed.finite or not digits < needed <= _MOST_DIGITS:
                 return agreed
@@ -128,10 +129,10 @@ class Oracle:
 
     @np.errstate(all="ignore")
     def _differences(
-        self, point: Point, directions: Directions, digits: int, rounding: str
+        self, point: Point, directions: Directions, digits: int, noise: bool = False
     ) -> tuple[Reference, float]:
         """The reference, and the largest gap between summands in digits."""
-        precise = Multiprecision(digits, rounding)
+        precise = Multiprecision(digits, noise)
         array = precise.numbers.array
         step = array(EXACT_STEP)
         (shifts, count), *_ = _chunks(directions, 1 + sum(map(len, directions.values())))
@@ -170,8 +171,8 @@ def unit_directions(shape: tuple[int, ...], rng: np.random.Generator, most: int 
     return picked.reshape(most + 2, *shape)
 
 
-def _chunks(directions: Directions, most: int = _CHUNK) -> list[tuple[dict[str, Array], int]]:
-    """All directions, one row each, as shifts of every tensor; with the number of rows."""
+def _chunks(directions: Directions, most: int) -> list[tuple[dict[str, Array], int]]:
+    """All directions, one row each, as shifts of every tensor: `most` rows at a time, with their number."""
     total = sum(map(len, directions.values()))
     shifts = {}
     start = 0

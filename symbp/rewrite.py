@@ -155,6 +155,29 @@ def tidy_sums(expr: Expr) -> Expr:
     return found
 
 
+def split_wide(expr: Expr) -> Expr:
+    """Σ_s u_si (x_sj − m_ij) = Σ_s u_si x_sj − m_ij Σ_s u_si: no array over s, i and j together is ever built."""
+
+    def visit(node: Basic) -> Basic | None:
+        if not (isinstance(node, Reduce) and node.reducer == "sum"):
+            return None
+        own = factors(node.body)
+        for factor in own:
+            if len(own) > 1 and isinstance(factor, Add) and _is_wide(factor):
+                rest = Mul(*_without(own, factor))
+                return split_wide(Add(*(contract(rest * t, node.indices) for t in factor.args)))
+        return None
+
+    found: Expr = transform(expr, visit)
+    return found
+
+
+def _is_wide(expr: Add) -> bool:
+    """Whether a sum has more axes than any of its terms."""
+    axes = free_indices(expr)
+    return all(free_indices(t) != axes for t in expr.args)
+
+
 def merge_sums(expr: Expr) -> Expr:
     """c Σ_i f_i + c Σ_j g_j = c Σ_i (f_i + g_i): sums over the same ranges under one sign."""
     terms = summands(expr)

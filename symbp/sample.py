@@ -6,12 +6,13 @@ arithmetic alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Symbol
+from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Sum, Symbol
 
 from symbp.evaluate import whole
 from symbp.ir.network import Declaration, Declared
@@ -40,6 +41,7 @@ class Point:
     sizes: Mapping[str, int]
     values: Mapping[str, Array]  # parameters, inputs and constants, float64 or int64
     seeds: Mapping[str, Array]  # of a layer: the adjoint of each output
+    work: int  # entries of the largest array that a direct evaluation makes
 
     def replaced(self, values: Mapping[str, Array]) -> Point:
         return replace(self, values={**self.values, **values})
@@ -57,11 +59,13 @@ class Sampler:
         self.declared = declared
         self.rng = rng
         equations = (*declared.equations, *((declared.loss,) if declared.loss else ()))
+        owners = (*equations, *declared.declarations.values())
         roots: list[Basic] = [e.expr for e in equations]
-        roots += [
-            i for owner in (*equations, *declared.declarations.values()) for i in owner.indices
-        ]
+        roots += [i for owner in owners for i in owner.indices]
         nodes = dict.fromkeys(node for root in roots for node in _walk(root))
+        # What is looped over together: the indices of a tensor, and those of a sum with all that are in it.
+        self._loops = {frozenset(o.indices) for o in owners}
+        self._loops |= {frozenset(n.atoms(Idx)) for n in nodes if isinstance(n, Sum)}
         names = {n.name for n in nodes if isinstance(n, Symbol)}
         self._symbols = sorted(names - set(declared.declarations))
         self._places = [place for n in nodes if isinstance(n, Indexed) for place in _fixed(n)]
@@ -92,6 +96,10 @@ class Sampler:
             0 <= whole(place, sizes) < whole(size, sizes) for place, size in self._places
         )
 
+    def _work(self, sizes: Mapping[str, int]) -> int:
+        loops = ([whole(i.upper - i.lower + 1, sizes) for i in loop] for loop in self._loops)
+        return max(math.prod(loop) for loop in loops)
+
     def point(self, sizes: Mapping[str, int], law: str, vary: bool = True) -> Point:
         """Data of these sizes; with `vary`, constants other than their defaults."""
         values: dict[str, Array] = {}
@@ -102,7 +110,7 @@ class Sampler:
             elif self.declared.loss is None and name in self.declared.outputs:
                 shape = tuple(whole(size, sizes) for size in declaration.shape)
                 seeds[name] = _single(self.rng.standard_normal(shape))
-        return Point(sizes, values, seeds)
+        return Point(sizes, values, seeds, self._work(sizes))
 
     def _value(
         self, declaration: Declaration, sizes: Mapping[str, int], law: str, vary: bool

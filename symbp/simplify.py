@@ -21,6 +21,7 @@ from symbp.ir.program import Adjoint, AdjointProgram
 from symbp.ir.trace import Step
 from symbp.rewrite import cost, distribute, factor_common, merge_sums, split_number, standard_names, tidy_sums
 from symbp.rules.data import sums_to_one
+from symbp.rules.exponentials import is_pure
 from symbp.rules.outputs import rational
 
 MOST_ENTRIES = 6  # a line that reads more is harder to follow than two
@@ -38,6 +39,7 @@ class _Simplify:
     def __init__(self, adjoint: AdjointProgram) -> None:
         self.program = adjoint.program
         self.wrt = frozenset(adjoint.wrt)
+        self.vanishing = {eq.name for eq in self.program.equations if is_pure(eq.expr)}
         self.done: dict[str, Adjoint] = {}
         self.uses = Counter(t for a in adjoint.adjoints for t in tensors_of(a.expr))
 
@@ -77,8 +79,9 @@ class _Simplify:
         return None
 
     def worth(self, expr: Expr, source: Adjoint, best: Expr) -> bool:
-        """Whether inlining saves operations, removes a division by a forward value, or just saves a line."""
-        if len(divisors(best)) < len(divisors(expr) | divisors(source.expr)):
+        """Whether inlining saves operations, removes a division by a value that may vanish, or just saves a line."""
+        hazard = source.tensor in self.vanishing and Entry(source.tensor) in divisors(source.expr)
+        if hazard or len(divisors(best)) < len(divisors(expr) | divisors(source.expr)):
             return cost(best) <= 2 * (cost(expr) + cost(source.expr))
         alone = self.uses[source.name] == 1 and source.tensor not in self.wrt
         saved = cost(expr) + (cost(source.expr) if alone else 0) - cost(best)

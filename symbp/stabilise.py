@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sympy import Basic, Expr, Mul, Pow, S, exp, log
+from sympy import Add, Basic, Expr, Mul, Pow, S, exp, log
 
 from symbp.ir.network import Equation
-from symbp.ir.nodes import Cases, Entry, factors, is_leaf, rebuild, substitute, tensors_of, transform
+from symbp.ir.nodes import Cases, Entry, Reduce, factors, is_leaf, rebuild, substitute, tensors_of, transform
 from symbp.ir.program import AdjointProgram, Program
 from symbp.ir.trace import Step
 from symbp.rewrite import standard_names, tidy_sums
 from symbp.rules.outputs import rational
-from symbp.rules.exponentials import exponentials, has_exponential, product, stable
+from symbp.rules.exponentials import (
+    exponentials, has_exponential, is_pure, is_quotient, product, stable,
+)  # fmt: skip
 
 MOST_LEVELS = 4  # how deep definitions are looked into below a logarithm
 
@@ -36,14 +38,10 @@ def expose(program: Program) -> Program:
             eq = replace(eq, expr=named)
         equations.append(eq)
         whole = _inline(eq.expr, definitions)
-        if exponentials(whole) is not None and not _is_quotient(whole):
+        if exponentials(whole) is not None and not is_quotient(whole):
             definitions[eq.name] = replace(eq, expr=whole)
     kept = _reachable(program, equations) if steps else tuple(equations)
     return replace(program, equations=kept, trace=(*program.trace, *steps))
-
-
-def _is_quotient(expr: Expr) -> bool:
-    return any(power.could_extract_minus_sign() for _, power in product(expr).sums)
 
 
 def _exposed(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
@@ -59,14 +57,15 @@ def _exposed(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
 
 
 def _inline(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
-    def visit(node: Basic) -> Basic | None:
-        if isinstance(node, Entry) and node.tensor in definitions:
-            eq = definitions[node.tensor]
-            return substitute(eq.expr, dict(zip(eq.indices, node.indices)))
-        return None
-
-    found: Expr = transform(expr, visit)
-    return found
+    """Definitions in the place of entries, in terms, factors and sums, but in no function's argument."""
+    if isinstance(expr, Entry):
+        if expr.tensor not in definitions:
+            return expr
+        eq = definitions[expr.tensor]
+        return substitute(eq.expr, dict(zip(eq.indices, expr.indices)))
+    if isinstance(expr, (Add, Mul, Pow, Reduce)):
+        return rebuild(expr, [_inline(a, definitions) for a in expr.args])  # type: ignore[return-value]
+    return expr
 
 
 def _reachable(program: Program, equations: list[Equation]) -> tuple[Equation, ...]:
@@ -81,15 +80,17 @@ def stabilise(adjoint: AdjointProgram) -> AdjointProgram:
     """The same adjoint program with every equation in a form that is safe to evaluate."""
     program = adjoint.program
     definitions = {eq.name: eq for eq in program.equations if has_exponential(eq.expr)}
+    pure = {name: eq for name, eq in definitions.items() if is_pure(eq.expr)}
 
     def open_definitions(expr: Expr) -> Expr:
         """Definitions with exponentials in the place of the entries that a logarithm reads, level by level.
 
         Inside sums this is done only beside an exponential: Σ_k p_k exp(a_k) with p a softmax is one such sum.
         """
-        beside = has_exponential(expr)
+        if has_exponential(expr):
+            return _with_pure(expr, pure)
         for _ in range(MOST_LEVELS):
-            opened = tidy_sums(_inline(expr, definitions)) if beside else _outside_sums(expr, definitions)
+            opened = _outside_sums(expr, definitions)
             if opened == expr or product(rational(opened)).sums:
                 return rational(opened)
             expr = opened
@@ -114,6 +115,12 @@ def stabilise(adjoint: AdjointProgram) -> AdjointProgram:
         adjoints.append(a)
     program = replace(program, equations=tuple(equations), trace=(*program.trace, *steps))
     return replace(adjoint, program=program, adjoints=tuple(adjoints))
+
+
+def _with_pure(expr: Expr, pure: Mapping[str, Equation]) -> Expr:
+    """Σ_k p_k exp(a_k) with p a softmax as one sum of exponentials; unchanged where nothing of the kind is read."""
+    opened = _inline(expr, pure)
+    return expr if opened == expr else tidy_sums(opened)
 
 
 def _outside_sums(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:

@@ -18,12 +18,13 @@ PACKAGE = ROOT / "symbp"
 LAYERS = (
     ("errors",),
     ("ir.*", "numbers"),
-    ("notation.*", "functions", "layout", "results", "rewrite", "shapes", "sympify", "validate"),
+    ("notation.*", "functions", "layout", "report", "results", "rewrite"),
+    ("shapes", "sympify", "validate"),
     ("rules.*", "targets.*", "expressions", "initial", "share"),
     ("declare", "normalise", "differentiate", "simplify", "stabilise", "lower", "emit"),
     ("evaluate",),
     ("sample",),
-    ("reference",),
+    ("invoke", "reference"),
     ("verify", "explain", "files"),
     ("pipeline", "model_file"),
     ("",),  # symbp itself: what a user imports
@@ -31,11 +32,7 @@ LAYERS = (
     ("cli",),
 )
 STAGES = next(line for line in LAYERS if "normalise" in line)
-KNOW_THE_STAGES = {
-    "pipeline",
-    "model_file",
-    "",
-}  # the one that runs them; the two that hand Network on
+KNOW_THE_STAGES = {"pipeline", "model_file", ""}  # the last two hand `Network` on
 
 # Imports inside functions, each for a reason.
 DELAYED_IMPORTS = {

@@ -29,8 +29,6 @@ for _ in range(20):
     mlp.step(params, grads, 0.1)
 assert loss < first
 assert mlp.predict(params, x).shape == (8, 2)
-foreign = {m.partition(".")[0] for m in sys.modules} - sys.stdlib_module_names - {"numpy", "mlp"}
-assert foreign <= {"__main__", "_distutils_hack"}, foreign
 """
 
 

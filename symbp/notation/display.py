@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 LINE = 80.0  # glyphs of average width across the text of a page
-SHORT_LINE = 4.0  # what an empty line costs where a formula is broken; one pair of brackets costs 2
+SHORT_LINE = 3.0  # what an empty line costs where a formula is broken; one pair of brackets costs 2
 
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\s+|.", re.DOTALL)
 _SMALL = 0.75  # size of a subscript

@@ -33,7 +33,7 @@ _SUBSCRIPTED = re.compile(r"(?<!\w)([^\W\d_])_(\{[^{}]*\}|[^\W\d_]{1,2}'*)(?!\w)
 
 def escape(text: str) -> str:
     """Any text as LaTeX prose, on one line. Letters that LaTeX's fonts lack become code points."""
-    return _characters(" ".join(text.split()))
+    return literal(" ".join(text.split()))
 
 
 def prose(text: str) -> str:
@@ -44,7 +44,7 @@ def prose(text: str) -> str:
         f"${_mathematics(base)}_{{{_mathematics(subscript.strip('{}'))}}}$"
         for base, subscript in zip(bases, subscripts)
     ]
-    return "".join(_characters(p) + f for p, f in zip(plain, [*formulas, ""]))
+    return "".join(literal(p) + f for p, f in zip(plain, [*formulas, ""]))
 
 
 def name_latex(name: str, layer: bool = True) -> str:
@@ -93,7 +93,8 @@ def _greek_letter(character: str) -> str:
     return GREEK.get(name.capitalize() if words[1] == "CAPITAL" else name, "")
 
 
-def _characters(text: str) -> str:
+def literal(text: str) -> str:
+    """As `escape`, with every space kept."""
     return "".join(_character(c) for c in text)
 
 

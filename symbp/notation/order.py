@@ -84,14 +84,22 @@ class Order:
 
     def _term_key(self, term: Expr) -> Key:
         coefficient, rest = term.as_coeff_Mul()
-        keys = sorted(self.key(f) for f in Mul.make_args(rest))
+        keys = sorted(key for factor in Mul.make_args(rest) for key in self._repeated(factor))
         return max(key[0] for key in keys), keys, self.key(coefficient)
 
+    def _repeated(self, factor: Expr) -> list[Key]:
+        """x x for x², so that terms are in order of their degrees: x + x², and a² + a b + b²."""
+        if isinstance(factor, Pow) and factor.exp.is_Integer and 0 < factor.exp < 10:
+            return [self.key(factor.base)] * int(factor.exp)
+        return [self.key(factor)]
+
     def _key(self, expr: Basic) -> Key:
-        if isinstance(expr, Pow):
-            return (*self.key(expr.base), self.key(expr.exp))
         if expr.is_number:
-            return NUMBER, _natural(str(expr)), float(expr) if expr.is_extended_real else 0.0, ()
+            value = float(expr) if expr.is_Number and expr.is_extended_real else 0.0
+            return NUMBER, _natural(str(expr)), value, ()
+        if isinstance(expr, Pow):
+            rank, *rest = self.key(expr.base)
+            return max(rank, SCALAR), *rest, self.key(expr.exp)
         if isinstance(expr, (Symbol, Idx)):
             return SCALAR, _natural(expr.name), 0.0, ()
         rank, name, args = self._node(expr)

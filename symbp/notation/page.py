@@ -13,7 +13,7 @@ from typing import ClassVar
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from symbp.notation import display
-from symbp.notation.names import escape
+from symbp.notation.names import literal
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,15 @@ def _align(rows: Sequence[Row]) -> Iterator[str]:
         yield pieces[-1] + "".join(r" \\[1.2ex]" if row.left else r" \\" for row in following)
 
 
+_QUOTES = {'"': r"\char34{}", "'": r"\char13{}"}  # straight ones, of the typewriter font
+
+
 def _typewriter(line: str) -> str:
     """A line of Python with its indentation and its straight quotes."""
     code = line.lstrip(" ")
-    straight = escape(code).replace("''", r"\char34{}").replace("'", r"\char13{}")
-    return rf"\hspace*{{{0.5 * (len(line) - len(code))}em}}{straight}"
+    return rf"\hspace*{{{0.5 * (len(line) - len(code))}em}}" + "".join(
+        _QUOTES.get(character) or literal(character) for character in code
+    )
 
 
 def _environment() -> Environment:

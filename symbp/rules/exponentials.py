@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sympy import Abs, Add, Basic, Expr, Integer, Mul, Pow, Rational, S, cosh, exp, log, sinh
+from sympy import Abs, Add, Basic, Expr, Integer, Mul, Pow, Rational, S, cosh, exp, expand_mul, log, sinh
 
 from symbp.ir.nodes import (
     Entry, Index, Largest, LogAddExp, Reduce, Smallest, base_exponent, factors, is_leaf, rebuild,
@@ -65,7 +65,8 @@ def exponentials(expr: Expr) -> tuple[Exponential, ...] | None:
                 coefficient *= factor
         for e in inner or (Exponential(S.One, S.Zero),):
             found.append(Exponential(coefficient * e.coefficient, exponent + e.exponent, e.bound))
-    return _collected(found) if any(e.exponent != 0 for e in found) else None
+    plain = not any(has_exponential(e.coefficient) for e in found)
+    return _collected(found) if plain and any(e.exponent != 0 for e in found) else None
 
 
 def _collected(terms: list[Exponential]) -> tuple[Exponential, ...]:
@@ -135,10 +136,36 @@ def stable(expr: Expr, expose: Expose) -> Expr:
         if found is not None:
             return found
     if isinstance(expr, (Mul, Pow)):
-        parts = product(expr)
-        if any(power.could_extract_minus_sign() for _, power in parts.sums):
-            return _quotient(parts, expose)
+        if is_quotient(expr):
+            return _quotient(product(expose(expr)), expose)
+        gathered = _gathered(expr, expose)
+        if gathered != expr:
+            return stable(gathered, expose)
     return rebuild(expr, [stable(a, expose) for a in expr.args])  # type: ignore[return-value]
+
+
+def _gathered(expr: Expr, expose: Expose) -> Expr:
+    """p_i Σ_s e_si / d_s = Σ_s p_i e_si / d_s where p is itself made of exponentials: the three shift together."""
+    own = factors(expr)
+    for r in own:
+        if isinstance(r, Reduce) and r.reducer == "sum" and is_quotient(r.body):
+            moved = [f for f in own if isinstance(f, Entry) and expose(f * r.body) != f * expose(r.body)]
+            rest = [f for f in own if f is not r and f not in moved]
+            return Mul(*rest, Reduce(r.args[0], Mul(*moved, r.body), *r.indices)) if moved else expr
+    return expr
+
+
+def is_quotient(expr: Expr) -> bool:
+    """Whether an expression is a product that divides by a sum of exponentials."""
+    return any(power.could_extract_minus_sign() for _, power in product(expr).sums)
+
+
+def is_pure(expr: Expr) -> bool:
+    """Whether an expression is a product of sums of exponentials and nothing else: positive, and free to underflow."""
+    parts = product(expr)
+    terms = [t for terms, _ in parts.sums for t in terms]
+    something = bool(terms) or parts.exponent != 0
+    return something and is_positive(parts.rest) and all(is_positive(t.coefficient) for t in terms)
 
 
 def _quotient(parts: Product, expose: Expose) -> Expr:
@@ -156,11 +183,11 @@ def _rest(expr: Expr, expose: Expose) -> Expr:
 
 def tidy_exponent(exponent: Expr) -> Expr:
     """(u − |u|) / 2 = min(0, u) and (u + |u|) / 2 = max(0, u)."""
-    opened = exponent.expand()
+    opened = expand_mul(exponent)
     for term in summands(opened):
         coefficient, kernel = term.as_coeff_Mul()
         if isinstance(kernel, Abs) and abs(coefficient) == Rational(1, 2):
-            linear = (2 * (opened - term)).expand()
+            linear = expand_mul(2 * (opened - term))
             if linear in (kernel.args[0], -kernel.args[0]):
                 return (Largest if coefficient > 0 else Smallest)(Integer(0), linear)
     return opened

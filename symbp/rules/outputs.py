@@ -22,7 +22,7 @@ from symbp.ir.nodes import (
     Entry, Iverson, Largest, Reduce, Slot, Smallest, base_exponent, free_indices, is_leaf, slotted, substitute,
     transform, varies, walk,
 )  # fmt: skip
-from symbp.rewrite import alpha, cost, factor_common
+from symbp.rewrite import alpha, cost, factor_common, pull_out
 
 
 def in_terms_of_output(eq: Equation, partial: Expr) -> Expr:
@@ -42,9 +42,10 @@ def _candidates(eq: Equation, partial: Expr) -> Iterator[Expr]:
     yield rational(partial)
     for base, exponential in _generators(eq.expr):
         solution = _solve(eq, base, exponential)
-        found = _replace(partial, solution) if solution else None
-        if found is not None:
-            yield found
+        if solution is not None:
+            yield from (f for f in (_replace(partial, solution),) if f is not None)
+            inside = _replace_in_sums(eq, partial, solution)
+            yield from (f for f in (_replace(inside, solution),) if inside != partial and f is not None)
 
 
 def rational(expr: Expr) -> Expr:
@@ -116,7 +117,7 @@ def _renamings(base: Expr, node: Basic) -> Iterator[dict[Basic, Expr]]:
 
 def _solve(eq: Equation, base: Expr, exponential: bool) -> _Solution | None:
     """y = f solved for a power of g; None where f is no quotient of two linear forms in that power."""
-    generator = Slot("generator", positive=True)
+    generator = Slot("generator", real=True, positive=exponential or None)
     probe = _Solution(base, exponential, 1, base)
 
     def visit(node: Basic) -> Basic | None:
@@ -161,7 +162,7 @@ def _replace(partial: Expr, solution: _Solution) -> Expr | None:
             return None
         slot = next((s for s, v in values.items() if v == found[0]), None)
         if slot is None:
-            slot = Slot(f"generator{len(values)}", positive=True)
+            slot = Slot(f"generator{len(values)}", real=True, positive=solution.exponential or None)
             values[slot] = found[0]
         return slot ** found[1]
 
@@ -177,6 +178,24 @@ def _replace(partial: Expr, solution: _Solution) -> Expr | None:
 
     closed = _outside_leaves(opened, close)
     return None if any(n in values for n in walk(closed)) else rational(closed)
+
+
+def _replace_in_sums(eq: Equation, partial: Expr, solution: _Solution) -> Expr:
+    """Σ_c w_c g_c as Σ_c w_c (g_c in terms of y_c), in the sums that are not the equation's own."""
+    own = {alpha(n) for n in walk(eq.expr) if isinstance(n, Reduce)}
+
+    def inner(node: Basic) -> Basic | None:
+        found = solution.power_at(node)
+        if found is None or not (found[1] / solution.step).is_Integer:
+            return None
+        return found[0] ** (found[1] / solution.step)
+
+    def visit(node: Basic) -> Basic | None:
+        if isinstance(node, Reduce) and node.reducer == "sum" and alpha(node) not in own:
+            return pull_out(_outside_leaves(node.body, inner), node.indices)
+        return node if is_leaf(node) else None
+
+    return _outside_leaves(partial, visit)
 
 
 def _poles(expr: Expr) -> set[Expr]:

@@ -183,7 +183,7 @@ class Printer:
                 below.append(self(turned))
         if len(above) == 1 and not below:
             return above[0]
-        if not any(c.kind == "float" for c in (*above, *below)):
+        if not any(c.kind == "float" for c in above):
             above = self._cast(above)
         return multiply(above, below, self.frame)
 

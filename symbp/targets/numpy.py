@@ -8,7 +8,7 @@ from sympy import Add, Expr, Idx, Mul, Symbol, expand_mul
 
 from symbp.ir.module import Body, Line, Module
 from symbp.ir.network import Declaration
-from symbp.ir.nodes import Delta, Entry, Index, factors, summands, walk
+from symbp.ir.nodes import Delta, Entry, Index, factors, substitute, summands, walk
 from symbp.ir.program import Program
 from symbp.ir.schedule import Assign, Schedule, reads_of
 from symbp.notation import lhs_text, text
@@ -95,11 +95,14 @@ def _split(assign: Assign) -> tuple[Expr, list[tuple[list[Delta], Expr]]]:
 
 def _scatter(printer: Printer, assign: Assign, deltas: list[Delta], value: Expr) -> str:
     """name[place] += value for a product of δ: fixed positions on some axes, diagonals of others."""
-    place, leader = _places(printer, assign.indices, deltas)
+    fixed, leader = _places(assign.indices, deltas)
+    place = {i: printer.number(position).text for i, position in fixed.items()}
     axes = [leader[i] for i in assign.indices if leader[i] not in place]
     distinct = list(dict.fromkeys(axes))
-    code = align(printer(value.xreplace(leader)), distinct)
+    code = align(printer(substitute(value, {i: fixed.get(at, at) for i, at in leader.items()})), distinct)
     slots = [place.get(leader[i], ":") for i in assign.indices]
+    while slots and slots[-1] == ":":
+        slots.pop()
     target = f"{assign.name}[{', '.join(slots)}]" if place else assign.name
     if len(distinct) != len(axes):
         letter = dict(zip(distinct, "ijklmnopq"))
@@ -109,8 +112,8 @@ def _scatter(printer: Printer, assign: Assign, deltas: list[Delta], value: Expr)
 
 
 def _places(
-    printer: Printer, indices: tuple[Index, ...], deltas: list[Delta]
-) -> tuple[dict[Index, str], dict[Index, Index]]:
+    indices: tuple[Index, ...], deltas: list[Delta]
+) -> tuple[dict[Index, Expr], dict[Index, Index]]:
     """(position of each fixed axis, the axis that each axis moves with), axes named by the first of their diagonal."""
     leader = {i: i for i in indices}
     fixed: list[tuple[Index, Expr]] = []
@@ -120,7 +123,7 @@ def _places(
             leader = {i: first if at == second else at for i, at in leader.items()}
         else:
             fixed.append((left, right) if left in leader else (right, left))
-    return {leader[i]: printer.number(position).text for i, position in fixed}, leader
+    return {leader[i]: position for i, position in fixed}, leader
 
 
 def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:

@@ -33,16 +33,16 @@ from symbp import Network, functions, indices, sizes
 from . import exact as x_
 from .variation import Definition, positive, variation
 
-n, d = sizes("n d")
-s, j = indices("s", n), indices("j", d)
+n, d, v = sizes("n d v")
+s, j, e = indices("s", n), indices("j", d), indices("e", v)
 
 FAR = [{"x": [1000, -1000, 800, -800, 90, -90, 40, -40, 10, -10, 1, -1]}]
 FAR_AND_ZERO = [{"x": [0, *FAR[0]["x"]]}]
 
 
 def layer(net: Network, f: Callable[[Any], Any]) -> None:
-    x = net.param("x", s)
-    net.output(net.define("y", (s,), f(x[s])))
+    x = net.param("x", e)
+    net.output(net.define("y", (e,), f(x[e])))
 
 
 def sigma(x: Any) -> Any:
@@ -264,6 +264,49 @@ def test_a_rational_function(net: Network) -> Definition:
 def test_a_long_chain_in_one_equation(net: Network) -> Definition:
     layer(net, lambda x: tanh(sin(exp(-(x**2)) + log(1 + x**2)) / (1 + exp(-x))))
     return lambda x: x_.tanh(x_.sin(x_.exp(-(x**2)) + x_.log(1 + x**2)) * sigma(x))
+
+
+NOT_ONE_TO_ONE = {
+    "x²": (lambda x: x**2, lambda x: x**2),
+    "cos x": (cos, lambda x: x_.cos(x)),
+    "cosh x": (cosh, lambda x: x_.cosh(x)),
+    "sin² x": (lambda x: sin(x) ** 2, lambda x: x_.sin(x) ** 2),
+    "tan x": (lambda x: sin(x) / cos(x), lambda x: x_.sin(x) / x_.cos(x)),
+    "√(1 + x²)": (lambda x: sqrt(1 + x**2), lambda x: x_.sqrt(1 + x**2)),
+    "√(2 + cos x)": (lambda x: sqrt(2 + cos(x)), lambda x: x_.sqrt(2 + x_.cos(x))),
+    "1/(1 + x²)": (lambda x: 1 / (1 + x**2), lambda x: 1 / (1 + x**2)),
+    "|x|/(1 + |x|)": (lambda x: Abs(x) / (1 + Abs(x)), lambda x: abs(x) / (1 + abs(x))),
+    "exp |x|": (lambda x: exp(Abs(x)), lambda x: x_.exp(abs(x))),
+    "exp(−|x|) x": (lambda x: exp(-Abs(x)) * x, lambda x: x_.exp(-abs(x)) * x),
+    "log(1 + x²)": (lambda x: log(1 + x**2), lambda x: x_.log(1 + x**2)),
+    "x + 1/x": (lambda x: x + 1 / x, lambda x: x + 1 / x),
+    "x³ − x": (lambda x: x**3 - x, lambda x: x**3 - x),
+    "1/(1 + max(0, x))": (
+        lambda x: 1 / (1 + Max(0, x)),
+        lambda x: 1 / (1 + np.where(x > 0, x, 0)),
+    ),
+    "x/(1 + max(0, x)²)": (
+        lambda x: x / (1 + Max(0, x) ** 2),
+        lambda x: x / (1 + np.where(x > 0, x, 0) ** 2),
+    ),
+    "√max(1, x)": (
+        lambda x: sqrt(Max(1, x)),
+        lambda x: x_.sqrt(np.where(x > 1, x, x_.array(1))),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOT_ONE_TO_ONE)
+def test_functions_that_are_not_one_to_one(name: str) -> None:
+    """A slope in terms of the output alone would lose a sign here."""
+    f, definition = NOT_ONE_TO_ONE[name]
+
+    @variation(draw={"x": lambda rng, shape: np.linspace(-2.6, 2.4, *shape)})
+    def both_signs(net: Network) -> Definition:
+        layer(net, f)
+        return definition
+
+    both_signs("ordinary", "float64")
 
 
 NAMED = {

@@ -20,9 +20,9 @@ i, c = indices("i c", k)
 LOGITS = [[1000, 1001, -1000], [-90, 90, 0], [0, 0, 0], [88, 89, 90]]
 ONE_HOT = [[0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0]]
 SPREAD = [[0.25, 0.5, 0.25]] * 4
-HARD = [{"z": LOGITS, "t": ONE_HOT}, {"z": LOGITS, "t": SPREAD}]
+HARD: list[dict[str, Any]] = [{"z": LOGITS, "t": ONE_HOT}, {"z": LOGITS, "t": SPREAD}]
 SCORES = [1000, -1000, 90, -90, 0]
-BINARY = [{"x": SCORES, "t": [t] * 5} for t in (0, 1, 0.25)]
+BINARY: list[dict[str, Any]] = [{"x": SCORES, "t": [t] * 5} for t in (0, 1, 0.25)]
 
 
 def softmax(z: Any, axis: Any = -1) -> Any:

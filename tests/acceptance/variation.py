@@ -21,7 +21,7 @@ from symbp import Network
 from . import exact
 from .helpers import Arrays, assert_close, frozen, load, run
 
-SIZES = {"n": 2, "d": 3, "h": 4, "k": 5}
+SIZES = {"n": 2, "d": 3, "h": 4, "k": 5, "v": 9}
 Definition = Callable[..., Any]
 Build = Callable[[Network], Definition]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Any]
