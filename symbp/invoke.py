@@ -17,7 +17,6 @@ from symbp.ir.network import Declared
 from symbp.numbers import Array
 from symbp.sample import Point
 
-
 NUMERIC = (np.ndarray, np.generic, float)
 """What a function of a module may return as an array; a Python float is a float64."""
 

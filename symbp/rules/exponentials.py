@@ -147,11 +147,18 @@ def stable(expr: Expr, expose: Expose) -> Expr:
 def _gathered(expr: Expr, expose: Expose) -> Expr:
     """p_i Σ_s e_si / d_s = Σ_s p_i e_si / d_s where p is itself made of exponentials: the three shift together."""
     own = factors(expr)
-    for r in own:
-        if isinstance(r, Reduce) and r.reducer == "sum" and is_quotient(r.body):
-            moved = [f for f in own if isinstance(f, Entry) and expose(f * r.body) != f * expose(r.body)]
-            rest = [f for f in own if f is not r and f not in moved]
-            return Mul(*rest, Reduce(r.args[0], Mul(*moved, r.body), *r.indices)) if moved else expr
+    for k, factor in enumerate(own):
+        rest = (*own[:k], *own[k + 1 :])
+        if isinstance(factor, Reduce) and factor.reducer == "sum" and is_quotient(factor.body):
+            body = factor.body
+            moved = [f for f in rest if isinstance(f, Entry) and expose(f * body) != f * expose(body)]
+            if moved:
+                inner = Reduce(factor.args[0], Mul(*moved, body), *factor.indices)
+                return Mul(*(f for f in rest if f not in moved), inner)
+        if isinstance(factor, Add):
+            terms = [Mul(*rest, t) for t in factor.args]
+            if any(_gathered(t, expose) != t for t in terms):
+                return Add(*terms)
     return expr
 
 

@@ -83,7 +83,7 @@ def test_a_sum_of_products(seed: int) -> None:
     shapes = {f.tensor: [AXIS[c] for c in f.letters] for part in parts for f in part.factors}
     net = Network("contraction")
     tensors = {
-        name: net.param(name, *(indices(f"x{at}", axis) for at, axis in enumerate(axes)))
+        name: net.param(name, *(indices(f"{axis}{at}", axis) for at, axis in enumerate(axes)))
         for name, axes in shapes.items()
     }
     weight = net.input("weight", *(INDEX[c] for c in free))
