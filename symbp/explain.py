@@ -67,6 +67,8 @@ class Notation(Protocol):
 
     def sum(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str: ...
 
+    def brackets(self, formula: str) -> str: ...
+
     def shape(self, sizes: tuple[Expr, ...]) -> str: ...
 
     def inline(self, formula: str) -> str: ...
@@ -164,7 +166,8 @@ class _Derivation:
             first = steps[0].before if steps else eq.expr
             left = self.tensor(eq.name, eq.indices)
             rows += self.chained(left, first, steps, final.get(eq.name, eq.expr))
-        yield Display(tuple(rows))
+        if rows:
+            yield Display(tuple(rows))
 
     def partials(self) -> Iterator[Block]:
         """Each local partial as it is derived, with every δ, and then in terms of forward values."""
@@ -198,17 +201,19 @@ class _Derivation:
 
     def chain_rule(self, a: Adjoint, partials: Sequence[Partial]) -> str:
         """Σ over paths of Σ_I ∂L/∂y[I] ∂y[I]/∂z[J], the partials not yet put in."""
-        terms = []
+        plain: list[str] = []
+        sums: list[str] = []
         for p in partials:
             if p.output == self.program.loss:
-                terms.append(self.local(p, (), a.indices))
+                plain.append(self.local(p, (), a.indices))
                 continue
             summed, at = self.apart(p.output_indices, a.indices)
             above = self.tensor(self.names[p.output], at)
-            terms.append(self.write.sum(summed, (above, self.local(p, at, a.indices))))
-        if a.tensor in self.adjoint.seeds and terms:
-            terms.append(self.tensor(self.adjoint.seeds[a.tensor], a.indices))
-        return " + ".join(terms)
+            term = self.write.sum(summed, (above, self.local(p, at, a.indices)))
+            (sums if summed else plain).append(term)
+        if partials and a.tensor in self.adjoint.seeds:
+            plain.append(self.tensor(self.adjoint.seeds[a.tensor], a.indices))
+        return " + ".join([*plain, *map(self.write.brackets, sums[:-1]), *sums[-1:]])
 
     def apart(
         self, indices: tuple[Index, ...], free: tuple[Index, ...]
@@ -230,7 +235,8 @@ class _Derivation:
             shape = self.write.shape(tuple(size_of(i) for i in indices))
             note = f"shape {shape}" if indices else shape
             rows.append(Row(left, self.write.formula(expr), note))
-        yield Display(tuple(rows))
+        if rows:
+            yield Display(tuple(rows))
         lines = tuple(line for name in self.adjoint.wrt for line in self.code.get(name, ()))
         if lines:
             yield Prose("In NumPy:")
@@ -306,6 +312,9 @@ class _Latex:
     def sum(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str:
         return notation.sum_latex(indices, factors)
 
+    def brackets(self, formula: str) -> str:
+        return notation.enclose("(", formula, ")")
+
     def shape(self, sizes: tuple[Expr, ...]) -> str:
         product = r" \times ".join(map(self.formula, sizes))
         return f"${product}$" if sizes else "scalar"
@@ -336,6 +345,9 @@ class _Text:
 
     def sum(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str:
         return notation.sum_text(indices, factors)
+
+    def brackets(self, formula: str) -> str:
+        return f"({formula})"
 
     def shape(self, sizes: tuple[Expr, ...]) -> str:
         return " × ".join(map(self.formula, sizes)) if sizes else "scalar"

@@ -31,9 +31,7 @@ class Outcome:
 
     values: Mapping[str, Any]  # "loss" where there is one, and each output
     gradients: Mapping[str, Any]
-    breaches: Mapping[
-        str, str
-    ]  # each clause of the contract -> how it was broken, "" where it was kept
+    breaches: Mapping[str, str]  # clause of the contract -> how it was broken, "" if it was kept
     warning: str  # the first RuntimeWarning, "" without any
 
 

@@ -28,10 +28,7 @@ from symbp.simplify import simplify
 from symbp.stabilise import expose, stabilise
 from symbp.sympify import to_sympy
 from symbp.targets import numpy as target
-try:
-    from symbp.verify import Report, verify
-except ImportError:
-    Report = object
+from symbp.verify import Report, verify
 
 Progress = Callable[[str], None]
 

@@ -70,14 +70,13 @@ class Oracle:
         differences = self._central_differences(point, directions)
         if differences is None:
             return None
-        rounding = 16 * float(np.finfo(np.longdouble).eps) / CENTRAL_STEP
+        largest = max([point.magnitude, *(np.abs(v).max() for v in smooth.values.values())])
         return replace(
             smooth,
             derivatives=differences,
             method="central differences",
-            tolerance=1e-7,  # orders above either error of the step, for third derivatives are large at times
-            noise=rounding
-            * max([point.magnitude, *(np.abs(v).max() for v in smooth.values.values())]),
+            tolerance=1e-7,  # orders above truncation, for third derivatives are large at times
+            noise=16 * float(np.finfo(np.longdouble).eps) * largest / CENTRAL_STEP,
         )
 
     @np.errstate(all="ignore")
@@ -191,7 +190,7 @@ def _split(rows: Array, directions: Directions) -> dict[str, Array]:
 
 
 def _agreement(low: Reference, high: Reference) -> Reference:
-    """The second where both agree, else NaN. Equal infinities agree: they are beyond float64."""
+    """The second where both agree to nine digits, else NaN. Equal infinities are both beyond float64."""
 
     def agreed(a: Array, b: Array) -> Array:
         with np.errstate(invalid="ignore"):

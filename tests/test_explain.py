@@ -133,6 +133,28 @@ def test_a_layer_is_given_the_adjoint_of_its_output() -> None:
     position(tex, r"\texttt{layer\_of\_one}", r"Given: $\bar{y}_{i}$.")
 
 
+def test_paths_through_sums_stay_apart() -> None:
+    n = sizes("n")
+    i, j = indices("i j", n)
+    net = Network("two_sums")
+    w = net.param("w", i)
+    u, v = net.define("u", (i,), w[i] ** 2), net.define("v", (i,), tanh(w[i]))
+    net.loss(Sum(u[i] * v[i] * w[i], i))
+    position(
+        text_document(derived(net)[1]),
+        "w[i] feeds u[i] and v[i] and loss: the total derivative has one term for each path.\n",
+        "  ∂L/∂w[i] = ∂loss/∂w[i] + (Σ_j ∂L/∂u[j] ∂u[j]/∂w[i]) + Σ_j ∂L/∂v[j] ∂v[j]/∂w[i]\n",
+    )
+
+
+def test_a_network_without_parameters_has_no_gradients() -> None:
+    net = Network("nothing_to_learn")
+    net.loss(net.input("x") ** 2)
+    _, adjoint = derived(net)
+    assert "Gradients" not in text_document(adjoint)
+    assert "align" in document(adjoint)
+
+
 def test_a_tensor_that_nothing_reads_says_so() -> None:
     net = Network("unread")
     net.param("unused")

@@ -71,8 +71,8 @@ def symbols_of(assign: Assign) -> tuple[str, ...]:
 
     positions(assign.expr)
     builds = any(isinstance(n, Delta) for n in walk(assign.expr))
-    for index in assign.indices:
-        if builds or index not in free_indices(assign.expr):
+    if builds or not set(assign.indices) <= free_indices(assign.expr):
+        for index in assign.indices:
             take(size_of(index))
     return tuple(found)
 

@@ -1,8 +1,13 @@
-"""Random sums of products: any axes, repeated, shared, summed or free, against `einsum`."""
+"""Random sums of products: any axes, repeated, shared, summed or free, against `einsum`.
+
+Each is checked for its gradients, and for the memory that they take.
+"""
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -101,7 +106,8 @@ def test_a_sum_of_products(seed: int) -> None:
     def reference(arrays: dict[str, Any]) -> Any:
         return np.sum(scales * np.tanh(sum(numeric(part, free, arrays) for part in parts)))
 
-    value, grads = run(load(net), frozen({**arrays, "weight": scales}))
+    module = load(net)
+    value, grads = run(module, frozen({**arrays, "weight": scales}))
     assert_close(value, reference(arrays), 1e-12, floor=1.0)
     for name, array in arrays.items():
         want = np.empty(array.shape)
@@ -110,3 +116,19 @@ def test_a_sum_of_products(seed: int) -> None:
             moved[position] += 1e-30j
             want[position] = np.imag(reference({**arrays, name: moved})) / 1e-30
         assert_close(grads[name], want, 1e-11, floor=1.0, what=name)
+
+    assert peak_memory(module, length=20) < 10 * 20**4 * 8
+
+
+def peak_memory(module: ModuleType, length: int) -> int:
+    """Bytes allocated at most, where every axis has this length. Tensors have three axes at most."""
+    arrays = {
+        name: np.full([length] * len(axes), 0.01)
+        for name, axes in (module.PARAMETERS | module.INPUTS).items()
+    }
+    tracemalloc.start()
+    try:
+        run(module, arrays)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
