@@ -23,8 +23,7 @@ from symbp.ir.nodes import (
 )  # fmt: skip
 from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
 from symbp.ir.trace import Step
-from symbp.normalise import fresh_index
-from symbp.rewrite import bound_indices, contract, factor_common, standard_names
+from symbp.rewrite import bound_indices, contract, factor_common, fresh_index, standard_names
 from symbp.rules.outputs import in_terms_of_output
 
 
@@ -197,7 +196,7 @@ def _steps(eq: Equation, tensor: str, raw: Expr, plain: Expr, short: Expr) -> tu
     if raw != plain:
         steps.append(Step(subject, "contract δ", "Σ_c δ_cj f_c = f_j", raw, plain))
     if short != plain:
-        reason = f"rewritten in terms of the forward value {eq.name}"
+        reason = "a forward value in place of what it was computed from"
         steps.append(Step(subject, f"in terms of {eq.name}", reason, plain, short))
     return tuple(steps)
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from sympy import Expr, Idx
 
-from symbp.ir.nodes import Entry, rebuild, tensors_of, walk
+from symbp.contraction import is_wide, nest
+from symbp.ir.nodes import Entry, Iverson, Reduce, free_indices, rebuild, tensors_of, walk
 from symbp.ir.program import Adjoint, AdjointProgram, Program
 from symbp.ir.schedule import Assign, Schedule, reads_of
-from symbp.rewrite import cost, split_wide
+from symbp.rewrite import cost, volume
 from symbp.share import Sharing
 
 Fits = Callable[[Assign], bool]  # whether the target language can say a statement in one line
@@ -23,10 +24,10 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
     sharing = Sharing(names, program.indices)
     like = next(d.name for d in program.declarations.values() if d.kind in ("param", "input") and not d.integer)
     forward = [
-        Assign(eq.name, eq.indices, split_wide(eq.expr), meanings.get(eq.name, eq.expr), like) for eq in program.equations
+        Assign(eq.name, eq.indices, nest(eq.expr), meanings.get(eq.name, eq.expr), like) for eq in program.equations
     ]
     backward = [
-        Assign(a.name, a.indices, split_wide(a.expr), meanings.get(a.name, a.expr), a.tensor, a.tensor in adjoint.wrt)
+        Assign(a.name, a.indices, nest(a.expr), meanings.get(a.name, a.expr), a.tensor, a.tensor in adjoint.wrt)
         for a in _live(adjoint)
     ]
     for assign in (*forward, *backward):
@@ -95,10 +96,12 @@ def _fitting(body: list[Assign], sharing: Sharing, fits: Fits) -> list[Assign]:
 
 def _half(expr: Expr) -> Expr | None:
     """The subexpression whose length is nearest to half of the whole."""
+    bodies = {n.body for n in walk(expr) if isinstance(n, Reduce)}
     parts = [
         n for n in walk(expr)
-        if n is not expr and n.args and not isinstance(n, (Entry, Idx)) and n.is_Atom is False
-        and getattr(n, "is_commutative", False) and any(isinstance(m, Entry) for m in walk(n)) and cost(n) > 0
+        if n is not expr and n not in bodies and n.args and not isinstance(n, (Entry, Idx)) and not isinstance(n, Iverson)
+        and getattr(n, "is_commutative", False) and any(isinstance(m, Entry) for m in walk(n)) and cost(n) >= 2 * volume(free_indices(n))
+        and not is_wide(n)
     ]  # fmt: skip
     whole = _length(expr)
     return min(parts, key=lambda n: abs(2 * _length(n) - whole), default=None)

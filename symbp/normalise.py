@@ -20,10 +20,10 @@ from sympy.logic.boolalg import BooleanFunction
 from symbp.errors import CompilerError
 from symbp.ir.network import Declared, Equation
 from symbp.ir.nodes import (
-    Cases, Delta, Entry, Index, Largest, Reduce, Smallest, free_indices, prime, size_of, sum_over, walk,
+    Cases, Delta, Entry, Index, Largest, Reduce, Smallest, free_indices, size_of, sum_over, walk,
 )  # fmt: skip
 from symbp.ir.program import Program
-from symbp.rewrite import contract
+from symbp.rewrite import contract, fresh_index
 
 Names = Mapping[Basic, Expr]
 
@@ -49,17 +49,6 @@ def _equation(eq: Equation, scalars: frozenset[str], pool: tuple[Index, ...]) ->
     return Equation(eq.name, eq.indices, convert(eq.expr, {}), eq.where)
 
 
-def fresh_index(index: Index, taken: set[Index], pool: tuple[Index, ...]) -> Index:
-    """The index itself if it is not taken; else a free one of the user's over the same range; else a primed one."""
-    if index not in taken and all(index.name != t.name for t in taken):
-        return index
-    names = {t.name for t in taken}
-    for other in pool:
-        if (other.lower, other.upper) == (index.lower, index.upper) and other.name not in names:
-            return other
-    return prime(index, names)
-
-
 @dataclass
 class _Convert:
     """SymPy to IR within one equation; `taken` grows by every index bound so far."""
@@ -72,7 +61,9 @@ class _Convert:
         if isinstance(expr, Idx):
             return env.get(expr, expr)
         if isinstance(expr, Indexed):
-            return Entry(expr.base.label.name, *(self(i, env) for i in expr.indices))
+            label = expr.base.label
+            symbol = Symbol(label.name, integer=True) if label.is_integer else label.name
+            return Entry(symbol, *(self(i, env) for i in expr.indices))
         if isinstance(expr, Symbol):
             return Entry(expr.name) if expr.name in self.scalars else expr
         if isinstance(expr, Sum):

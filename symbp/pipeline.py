@@ -108,22 +108,21 @@ class Derivation:
     @cached_property
     def latex(self) -> str:
         """The derivation as a LaTeX document."""
-        return document(self._adjoint)
+        return document(self._adjoint, None, self._program)
 
     @cached_property
     def text(self) -> str:
         """The derivation as plain text."""
-        return text_document(self._adjoint)
+        return text_document(self._adjoint, self._program)
 
     @cached_property
     def gradients(self) -> dict[str, str]:
-        """name -> "∂L/∂W1[a,j] = Σ_s …", in the order returned by the module."""
-        names = self._adjoint.adjoint_names()
+        """tensor -> "∂L/∂W1[a,j] = Σ_s …", for every adjoint that the module computes, in its order."""
         adjoints = self._adjoint.tensors()
-        found = {a.tensor: a for a in self._adjoint.adjoints}
         return {
-            w: f"{lhs_text(names[w], found[w].indices, adjoints)} = {text(found[w].expr, adjoints)}"
-            for w in self._adjoint.wrt
+            adjoints[a.name]: f"{lhs_text(a.name, a.indices, adjoints)} = {text(a.meaning, adjoints)}"
+            for a in self._schedule.backward
+            if a.name in adjoints
         }
 
     @cached_property

@@ -155,31 +155,14 @@ def tidy_sums(expr: Expr) -> Expr:
     return found
 
 
-def split_wide(expr: Expr) -> Expr:
-    """Σ_s u_si (x_sj − m_ij) = Σ_s u_si x_sj − m_ij Σ_s u_si: no array over s, i and j together is ever built."""
-
-    def visit(node: Basic) -> Basic | None:
-        if not (isinstance(node, Reduce) and node.reducer == "sum"):
-            return None
-        own = factors(node.body)
-        for factor in own:
-            if len(own) > 1 and isinstance(factor, Add) and _is_wide(factor):
-                rest = Mul(*_without(own, factor))
-                return split_wide(Add(*(contract(rest * t, node.indices) for t in factor.args)))
-        return None
-
-    found: Expr = transform(expr, visit)
-    return found
-
-
-def _is_wide(expr: Add) -> bool:
-    """Whether a sum has more axes than any of its terms."""
-    axes = free_indices(expr)
-    return all(free_indices(t) != axes for t in expr.args)
+def is_contraction(term: Expr) -> bool:
+    """Whether a product has more axes than any of its factors: summed at once, it needs no array of them all."""
+    axes = free_indices(term)
+    return all(free_indices(f) != axes for f in factors(term))
 
 
 def merge_sums(expr: Expr) -> Expr:
-    """c Σ_i f_i + c Σ_j g_j = c Σ_i (f_i + g_i): sums over the same ranges under one sign."""
+    """c Σ_i f_i + c Σ_j g_j = c Σ_i (f_i + g_i): sums over the same ranges under one sign, contractions apart."""
     terms = summands(expr)
     if len(terms) < 2:
         return expr
@@ -187,7 +170,7 @@ def merge_sums(expr: Expr) -> Expr:
     rest: list[Expr] = []
     for term in terms:
         sums = [f for f in factors(term) if isinstance(f, Reduce) and f.reducer == "sum"]
-        if len(sums) != 1:
+        if len(sums) != 1 or is_contraction(sums[0].body):
             rest.append(term)
             continue
         outer = Mul(*_without(factors(term), sums[0]))
@@ -235,6 +218,17 @@ def alpha(expr: Any, depth: int = 0) -> Any:
 def bound_indices(expr: Basic) -> set[Index]:
     """Every index that some reduction in the expression binds."""
     return {i for n in walk(expr) if isinstance(n, Reduce) for i in n.indices}
+
+
+def fresh_index(index: Index, taken: set[Index], pool: tuple[Index, ...]) -> Index:
+    """The index itself if it is not taken; else a free one of the user's over the same range; else a primed one."""
+    if index not in taken and all(index.name != t.name for t in taken):
+        return index
+    names = {t.name for t in taken}
+    for other in pool:
+        if (other.lower, other.upper) == (index.lower, index.upper) and other.name not in names:
+            return other
+    return prime(index, names)
 
 
 def standard_names(expr: Expr, free: Iterable[Index], pool: tuple[Index, ...]) -> Expr:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from sympy import Add, Basic, Expr, Idx, Mul, Pow, Symbol, exp
 
+from symbp.contraction import is_wide
 from symbp.ir.nodes import (
     Entry, Index, Iverson, LogAddExp, Reduce, free_indices, prime, rebuild, size_of, substitute, walk,
 )  # fmt: skip
@@ -126,6 +127,8 @@ def worth_sharing(expr: Expr) -> bool:
         return False
     if isinstance(expr, Reduce):
         return True
+    if is_wide(expr):
+        return False  # part of a contraction, which builds no such array
     each = volume(free_indices(expr))
     if isinstance(expr, Mul) and expr.args[0] == -1:
         return False

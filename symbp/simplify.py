@@ -63,8 +63,9 @@ class _Simplify:
                 break
             tensor, after = inlined
             record(f"substitute ∂L/∂{tensor}", "fewer operations than computing it apart", after)
-        stated = self.tidy(sums_to_one(expr, self.program.declarations))
-        record("data sum to 1", "stated of the input", stated)
+        stated = sums_to_one(expr, self.program.declarations)
+        if stated != expr:
+            record("data sum to 1", "stated of the input", self.tidy(stated))
         return replace(a, expr=expr, steps=tuple(steps))
 
     def inline_one(self, expr: Expr) -> tuple[str, Expr] | None:

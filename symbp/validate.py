@@ -38,7 +38,7 @@ from symbp.errors import ModelError
 from symbp.ir.nodes import Index, size_of
 
 RESERVED = frozenset(
-    "np numpy params cache rng learning_rate grads dtype loss PARAMETERS INPUTS"
+    "np numpy params cache arrays adjoints outputs rng learning_rate grads dtype loss PARAMETERS INPUTS"
     " init forward backward value_and_grad predict step"
     " bool complex dict enumerate float int isinstance len list max min object range set sorted str"
     " sum tuple type zip KeyError TypeError ValueError erf".split()

@@ -19,7 +19,7 @@ LAYERS = (
     ("errors",),
     ("ir.*", "numbers"),
     ("notation.*", "functions", "layout", "report", "results", "rewrite"),
-    ("shapes", "sympify", "validate"),
+    ("contraction", "shapes", "sympify", "validate"),
     ("rules.*", "targets.*", "expressions", "initial", "share"),
     ("declare", "normalise", "differentiate", "simplify", "stabilise", "lower", "emit"),
     ("evaluate",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -9,11 +10,15 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from symbp import __version__
 from symbp.cli import main
+
+Write = Callable[[str], Path]
+Capture = pytest.CaptureFixture[str]
 
 ZOO = Path(__file__).parent.parent / "symbp" / "zoo"
 
@@ -47,7 +52,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Pa
     return write
 
 
-def complaint(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -> str:
+def complaint(capsys: Capture, *arguments: str, code: int = 2) -> str:
     """The one line that a command complains with."""
     assert main(arguments) == code
     captured = capsys.readouterr()
@@ -83,7 +88,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_name_file_line_tensor_and_index(
-    mistake: str, model: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+    mistake: str, model: Write, capsys: Capture
 ) -> None:
     statement, pattern = MISTAKES[mistake]
     path = model(f"{GOOD}{statement}\n")
@@ -114,24 +119,18 @@ BROKEN_FILES = {
 
 
 @pytest.mark.parametrize("kind", BROKEN_FILES)
-def test_broken_files_are_named_with_their_line(
-    kind: str, model: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_broken_files_are_named_with_their_line(kind: str, model: Write, capsys: Capture) -> None:
     source, pattern = BROKEN_FILES[kind]
     assert re.match(pattern, complaint(capsys, "derive", str(model(source))))
 
 
 @pytest.mark.parametrize("command", ["derive", "latex", "show", "verify"])
 @pytest.mark.parametrize("name", ["absent.py", "."])
-def test_file_that_cannot_be_read(
-    command: str, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_file_that_cannot_be_read(command: str, name: str, capsys: Capture) -> None:
     assert complaint(capsys, command, name).startswith(f"{name}: error: ")
 
 
-def test_model_sees_its_folder_and_leaves_nothing_behind(
-    model: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_model_sees_its_folder_and_leaves_nothing_behind(model: Write, capsys: Capture) -> None:
     Path("shared_by_models.py").write_text("size = 3\n", encoding="utf-8")
     before = sys.path[:]
     path = model("import shared_by_models\nprint(__name__, shared_by_models.size)\nnet = None\n")
@@ -156,9 +155,7 @@ def test_model_sees_its_folder_and_leaves_nothing_behind(
         (["show", "model.py", "--format", "md"], "md is not supported yet"),
     ],
 )
-def test_wrong_commands(
-    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_commands(arguments: list[str], named: str, capsys: Capture) -> None:
     line = complaint(capsys, *arguments)
     assert line.startswith("symbp: error: ") and named in line
 
@@ -166,9 +163,7 @@ def test_wrong_commands(
 # Commands
 
 
-def test_derive_writes_both_files_and_prints_all(
-    model: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_derive_writes_both_files_and_prints_all(model: Write, capsys: Capture) -> None:
     path = model(GOOD + LOSS + "\n")
     assert main(["derive", str(path), "-o", "here/deep"]) == 0
     captured = capsys.readouterr()
@@ -184,18 +179,39 @@ def test_derive_writes_both_files_and_prints_all(
         assert piece in captured.out
 
 
-def test_output_folder_in_the_way(
-    model: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_output_folder_in_the_way(model: Write, capsys: Capture) -> None:
     path = model(GOOD + LOSS + "\n")
     Path("generated").write_text("mine", encoding="utf-8")
     assert complaint(capsys, "derive", str(path)).startswith("generated: error: ")
     assert Path("generated").read_text(encoding="utf-8") == "mine"
 
 
-def test_no_mistake_overwrites(
-    model: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("obstacle", ["folder", "full disk"])
+def test_both_files_are_written_or_neither(
+    obstacle: str, model: Write, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    path = model(GOOD + LOSS + "\n")
+    folder = Path("generated")
+    folder.mkdir()
+    (folder / "small.py").write_text("mine", encoding="utf-8")
+    if obstacle == "folder":
+        (folder / "small.tex").mkdir()
+    else:
+        write = Path.write_text
+
+        def fill_up(target: Path, *given: Any, **options: Any) -> int:
+            if "small.tex" in target.name:
+                raise OSError(errno.ENOSPC, "No space left on device", str(target))
+            return write(target, *given, **options)
+
+        monkeypatch.setattr(Path, "write_text", fill_up)
+    line = complaint(capsys, "derive", str(path))
+    assert line.startswith("generated/small.tex: error: ")
+    assert (folder / "small.py").read_text(encoding="utf-8") == "mine"
+    assert {p.name for p in folder.iterdir()} <= {"small.py", "small.tex"}
+
+
+def test_no_mistake_overwrites(model: Write, capsys: Capture) -> None:
     assert main(["derive", str(model(GOOD + LOSS + "\n"))]) == 0
     before = {p: p.read_bytes() for p in Path("generated").iterdir()}
     capsys.readouterr()
@@ -204,9 +220,7 @@ def test_no_mistake_overwrites(
 
 
 def test_failed_verification_writes_nothing(
-    model: Callable[[str], Path],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    model: Write, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A module that comes out wrong: exit 1, the table, and the old files as they were."""
     import symbp.pipeline
@@ -232,7 +246,7 @@ def sabotage(source: str) -> str:
     return wrong
 
 
-def test_latex_and_show(model: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_latex_and_show(model: Write, capsys: Capture) -> None:
     path = str(model(GOOD + LOSS + "\n"))
     assert main(["latex", path]) == 0
     document = capsys.readouterr().out
@@ -246,7 +260,7 @@ def test_latex_and_show(model: Callable[[str], Path], capsys: pytest.CaptureFixt
     assert not Path("generated").exists()
 
 
-def test_verify(model: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify(model: Write, capsys: Capture) -> None:
     path = str(model(GOOD + LOSS + "\n"))
     assert complaint(capsys, "verify", path).startswith(
         "generated/small.py: error: "
@@ -263,18 +277,14 @@ def test_verify(model: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     "source", ["def backward(:\n", "import numpy as np\n", "raise OSError('gone')\n"]
 )
-def test_verify_of_a_broken_module(
-    source: str, model: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_verify_of_a_broken_module(source: str, model: Write, capsys: Capture) -> None:
     path = model(GOOD + LOSS + "\n")
     Path("edited.py").write_text(source, encoding="utf-8")
     assert complaint(capsys, "verify", str(path), "edited.py", code=1).startswith("edited.py")
 
 
 def test_internal_errors_are_one_line(
-    model: Callable[[str], Path],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    model: Write, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import symbp.pipeline
 
@@ -313,9 +323,7 @@ def test_help_imports_no_sympy() -> None:
     assert run("derive", "--help", script=imported).returncode == 0
 
 
-def test_help_is_enough_to_start(
-    model: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_is_enough_to_start(model: Write, capsys: Capture) -> None:
     """The model in the help is whole, and the commands under it work."""
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
@@ -326,7 +334,7 @@ def test_help_is_enough_to_start(
     assert sorted(p.name for p in Path("generated").iterdir()) == ["line.py", "line.tex"]
 
 
-def test_version_and_bare_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_and_bare_command(capsys: Capture) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"symbp {__version__}\n"
     assert main([]) == 0
@@ -357,7 +365,7 @@ def test_reader_that_goes_away() -> None:
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
 @pytest.mark.parametrize(("seconds", "shown"), [(1.6, True), (0, False)])
 def test_stage_is_shown_after_a_second_on_a_terminal(
-    seconds: float, shown: bool, model: Callable[[str], Path]
+    seconds: float, shown: bool, model: Write
 ) -> None:
     path = model(f"import time\ntime.sleep({seconds})\n{GOOD}{LOSS}\n")
     reader, terminal = os.openpty()

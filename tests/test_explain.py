@@ -135,7 +135,7 @@ def test_a_layer_is_given_the_adjoint_of_its_output() -> None:
 
 def test_paths_through_sums_stay_apart() -> None:
     n = sizes("n")
-    i, j = indices("i j", n)
+    i = indices("i", n)
     net = Network("two_sums")
     w = net.param("w", i)
     u, v = net.define("u", (i,), w[i] ** 2), net.define("v", (i,), tanh(w[i]))
@@ -143,7 +143,7 @@ def test_paths_through_sums_stay_apart() -> None:
     position(
         text_document(derived(net)[1]),
         "w[i] feeds u[i] and v[i] and loss: the total derivative has one term for each path.\n",
-        "  ∂L/∂w[i] = ∂loss/∂w[i] + (Σ_j ∂L/∂u[j] ∂u[j]/∂w[i]) + Σ_j ∂L/∂v[j] ∂v[j]/∂w[i]\n",
+        "  ∂L/∂w[i] = ∂loss/∂w[i] + (Σ_i' ∂L/∂u[i'] ∂u[i']/∂w[i]) + Σ_i' ∂L/∂v[i'] ∂v[i']/∂w[i]\n",
     )
 
 

@@ -36,6 +36,11 @@ def test_example_is_what_symbp_derives(tmp_path: Path, monkeypatch: pytest.Monke
     assert f"generated/{derivation.name}.py" in README
 
 
+def test_python_api(tmp_path: Path) -> None:
+    run([sys.executable, "-c", block("From Python")], tmp_path)
+    assert sorted(p.name for p in (tmp_path / "generated").iterdir()) == ["mlp.py", "mlp.tex"]
+
+
 def test_digits_reach_97_percent(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     script = block("Handwritten digits")

@@ -43,6 +43,11 @@ class Entry(Expr):
     def indices(self) -> tuple[Expr, ...]:
         return tuple(self.args[1:])
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the tensor holds integers."""
+        return bool(self.args[0].is_integer)
+
     def _sympystr(self, printer: Any) -> str:
         inner = ", ".join(printer._print(a) for a in self.indices)
         return f"{self.tensor}[{inner}]" if inner else self.tensor

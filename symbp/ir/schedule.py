@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sympy import Expr, Idx, Symbol
 
 from symbp.errors import CompilerError
-from symbp.ir.nodes import Delta, Entry, Index, Reduce, free_indices, size_of, tensors_of, walk
+from symbp.ir.nodes import Delta, Entry, Index, Reduce, entries, free_indices, size_of, tensors_of, walk
 from symbp.ir.program import AdjointProgram, check_expression
 
 
@@ -39,7 +39,9 @@ def reads_of(body: tuple[Assign, ...]) -> tuple[str, ...]:
     own = {a.name for a in body}
     found: dict[str, None] = {}
     for assign in body:
-        tensors = tensors_of(assign.expr) or (assign.like,)  # somewhere the dtype must come from
+        tensors = tensors_of(assign.expr)
+        if all(e.is_whole for e in entries(assign.expr)):
+            tensors = (*tensors, assign.like)  # somewhere the dtype must come from
         for name in (*tensors, *symbols_of(assign)):
             if name not in own:
                 found[name] = None

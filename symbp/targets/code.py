@@ -85,20 +85,27 @@ def add(terms: Sequence[tuple[int, Code]], frame: Sequence[Index]) -> Code:
     for sign, code in ordered:
         operand = align(code, axes).at(ADD if sign > 0 and not text else ADD + 1)
         if not text:
-            text = operand if sign > 0 else f"-{align(code, axes).at(NEGATE)}"
+            text = operand if sign > 0 else negated(align(code, axes))
         else:
             text += f" {'+' if sign > 0 else '-'} {operand}"
     kind = "python" if all(c.kind == "python" for _, c in terms) else "float"
     return Code(text, ADD, axes, kind)
 
 
-def multiply(above: Sequence[Code], below: Sequence[Code], frame: Sequence[Index]) -> Code:
-    """Π above / Π below. Python numbers first and among themselves, then arrays, comparisons last."""
+def negated(code: Code) -> str:
+    """−code, with a power in parentheses: formatters write -(x**2)."""
+    return f"-{code.at(ATOM if code.level == POWER else NEGATE)}"
+
+
+def multiply(
+    above: Sequence[Code], below: Sequence[Code], frame: Sequence[Index], negative: bool = False
+) -> Code:
+    """± Π above / Π below. Python numbers first and among themselves, then arrays, comparisons last."""
     everything = (*above, *below)
     axes = union(everything, frame)
     reduced = [c for c in above if c.kept]
     if len(reduced) == 1 and all(c.kind == "python" for c in everything if c is not reduced[0]):
-        return _scaled(above, below, reduced[0])
+        return _scaled(above, below, reduced[0], negative)
     rank = {"python": 0, "float": 1, "bool": 2}
     numbers = [c for c in above if c.kind == "python"]
     arrays = sorted((c for c in above if c.kind != "python"), key=lambda c: (rank[c.kind], c.level != ATOM))
@@ -112,14 +119,18 @@ def multiply(above: Sequence[Code], below: Sequence[Code], frame: Sequence[Index
         text = _divide(" * ".join(c.at(MUL) for c in numbers), numbers_below, axes)
         text = _divide(f"{text} * {product}", arrays_below, axes)
     kind = "python" if all(c.kind == "python" for c in everything) else "float"
+    if negative:
+        first = align([*numbers, *arrays, Code("1")][0], axes)
+        lead = len(first.at(MUL))
+        text = f"-({text[:lead]}){text[lead:]}" if first.level == POWER else f"-{text}"
     return Code(text, MUL, axes, kind)
 
 
-def _scaled(above: Sequence[Code], below: Sequence[Code], reduced: Code) -> Code:
+def _scaled(above: Sequence[Code], below: Sequence[Code], reduced: Code, negative: bool) -> Code:
     """A reduction times Python numbers: it can still keep its axes."""
 
     def times(code: Code) -> Code:
-        return multiply([code if c is reduced else c for c in above], below, code.axes)
+        return multiply([code if c is reduced else c for c in above], below, code.axes, negative)
 
     kept = times(replace(reduced, text=reduced.kept, axes=reduced.kept_axes, kept=""))
     return replace(times(replace(reduced, kept="")), kept=kept.text, kept_axes=reduced.kept_axes)

@@ -1,33 +1,27 @@
-"""Σ over products of arrays as matrix products, in the order that costs least in the symbolic sizes."""
+"""Σ over a product of two arrays as a matrix product, where one fits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from string import ascii_lowercase
 
 from symbp.ir.nodes import Index
-from symbp.rewrite import volume
 from symbp.targets.code import (
     ATOM, MATMUL, MUL, Code, multiply, reduce_axes, transpose, union,
 )  # fmt: skip
 
-MOST_EXACT = 6  # operands up to which every order is tried
-
 
 def contract(operands: Sequence[Code], bound: frozenset[Index], frame: Sequence[Index]) -> Code:
-    """Σ_bound Π operands, two operands at a time."""
+    """Σ_bound Π operands. Sums come nested in pairs; a third operand shares the axes of one of the two."""
     if len(operands) == 2 and len(operands[0].axes) == 1 and operands[0].axes == operands[1].axes:
         return pair(operands[0], operands[1], bound, frame)
-    merged = _alone(_merged(operands, frame), bound)
-    while len(merged) > 1:
-        a, b = _best_pair(tuple(c.axes for c in merged), bound)
-        left, right = merged[a], merged[b]
-        others = [c for k, c in enumerate(merged) if k not in (a, b)]
-        wanted = {i for c in others for i in c.axes}
-        done = bound - wanted
-        merged = [pair(left, right, frozenset(done), frame), *others]
-    code = merged[0]
+    merged = sorted(_alone(_merged(operands, frame), bound), key=lambda c: len(c.axes))
+    while len(merged) > 2:
+        small, *others = merged
+        home = next((c for c in others if set(small.axes) <= set(c.axes)), others[0])
+        rest = [c for c in others if c is not home]
+        merged = sorted([multiply((small, home), (), frame), *rest], key=lambda c: len(c.axes))
+    code = pair(merged[0], merged[1], bound, frame) if len(merged) == 2 else merged[0]
     left_over = [i for i in code.axes if i in bound]
     return reduce_axes(code, "sum", left_over) if left_over else code
 
@@ -50,32 +44,6 @@ def _alone(operands: list[Code], bound: frozenset[Index]) -> list[Code]:
         own = [i for i in code.axes if i in bound and i not in elsewhere]
         out.append(reduce_axes(code, "sum", own) if own else code)
     return out
-
-
-def _best_pair(axes: tuple[tuple[Index, ...], ...], bound: frozenset[Index]) -> tuple[int, int]:
-    sets = tuple(frozenset(a) for a in axes)
-    if len(sets) <= MOST_EXACT:
-        return _cheapest(sets, bound)[1]
-    pairs = [(a, b) for a in range(len(sets)) for b in range(a + 1, len(sets))]
-    return min(pairs, key=lambda p: volume(sets[p[0]] | sets[p[1]]))
-
-
-@lru_cache(maxsize=4096)
-def _cheapest(sets: tuple[frozenset[Index], ...], bound: frozenset[Index]) -> tuple[int, tuple[int, int]]:
-    """(multiplications in the best order, the pair that it begins with)."""
-    if len(sets) < 2:
-        return 0, (0, 0)
-    best: tuple[int, tuple[int, int]] | None = None
-    for a in range(len(sets)):
-        for b in range(a + 1, len(sets)):
-            others = tuple(s for k, s in enumerate(sets) if k not in (a, b))
-            both = sets[a] | sets[b]
-            result = frozenset(i for i in both if i not in bound or any(i in s for s in others))
-            total = volume(both) + _cheapest((result, *others), bound)[0]
-            if best is None or total < best[0]:
-                best = total, (a, b)
-    assert best is not None
-    return best
 
 
 def pair(a: Code, b: Code, done: frozenset[Index], frame: Sequence[Index]) -> Code:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import reduce as fold
 
 from sympy import (
@@ -18,7 +19,7 @@ from symbp.ir.nodes import (
 )  # fmt: skip
 from symbp.rewrite import split_number
 from symbp.targets.code import (
-    AND, ATOM, COMPARE, NEGATE, OR, POWER, Code, add, align, call, multiply, power, reduce_axes, union,
+    AND, ATOM, COMPARE, MUL, NEGATE, OR, POWER, Code, add, align, call, multiply, negated, power, reduce_axes, union,
 )  # fmt: skip
 from symbp.targets.contraction import contract
 
@@ -101,6 +102,11 @@ class Printer:
     # Arrays
 
     def entry(self, expr: Entry) -> Code:
+        """A tensor as numbers of the working dtype."""
+        code = self.places(expr)
+        return replace(code, text=f"{code.text}.astype({self.dtype})") if expr.is_whole else code
+
+    def places(self, expr: Entry) -> Code:
         """A tensor at its indices: slices for fixed ones, a diagonal for repeated ones."""
         if all(isinstance(i, Idx) for i in expr.indices) and len(set(expr.indices)) == len(expr.indices):
             return Code(expr.tensor, ATOM, expr.indices)
@@ -161,11 +167,9 @@ class Printer:
     def product(self, expr: Expr) -> Code:
         """Factors above and below the line; the sign first."""
         args = list(factors(expr))
-        coefficient = args[0] if args[0].is_Rational else S.One
-        if coefficient.is_negative:
-            rest = Mul(-coefficient, *args[1:], evaluate=False) if coefficient != -1 else Mul(*args[1:], evaluate=False)
-            code = self.numeric(self.product(rest))
-            return Code(f"-{code.at(NEGATE - 1)}", NEGATE - 1, code.axes, code.kind)
+        negative = bool(args[0].is_Rational and args[0].is_negative)
+        if negative:
+            args[0] = -args[0]
         above: list[Code] = []
         below: list[Code] = []
         for arg in args:
@@ -181,11 +185,12 @@ class Printer:
                 below.append(self.nowhere_zero(turned))
             else:
                 below.append(self(turned))
-        if len(above) == 1 and not below:
-            return above[0]
-        if not any(c.kind == "float" for c in above):
+        if not any(c.kind == "float" for c in above) and (negative or len(above) + len(below) > 1):
             above = self._cast(above)
-        return multiply(above, below, self.frame)
+        if len(above) == 1 and not below:
+            only = above[0]
+            return replace(only, text=negated(only), level=MUL, kept="") if negative else only
+        return multiply(above, below, self.frame, negative)
 
     def _cast(self, codes: list[Code]) -> list[Code]:
         """A comparison made an array of numbers, where no array of numbers is there to take it."""
@@ -322,7 +327,6 @@ def _is_decimal(number: Rational) -> bool:
 
 def first_tensor(expr: Basic) -> str | None:
     """A tensor that an expression reads, to take the working dtype from."""
-    found = entries(expr)
-    return found[0].tensor if found else None
+    return next((e.tensor for e in entries(expr) if not e.is_whole), None)
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sympy import Add, Expr, Idx, Mul, Symbol, expand_mul
+from sympy import Add, Expr, Idx, Mul, expand_mul
 
 from symbp.ir.module import Body, Line, Module
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import Delta, Entry, Index, factors, substitute, summands, walk
-from symbp.ir.program import Program
 from symbp.ir.schedule import Assign, Schedule, reads_of
+from symbp.layout import statement as wrap
 from symbp.notation import lhs_text, text
 from symbp.rewrite import bound_indices
 from symbp.targets.code import ATOM, Code, align
 from symbp.targets.expressions import Printer, first_tensor
 
 WIDTH = 84  # columns of a statement in a function body of 88
+MOST_LINES = 7
 
 
 def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
@@ -35,8 +36,9 @@ def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
 
 
 def fits(assign: Assign) -> bool:
-    """Whether every statement of an assignment fits in a line."""
-    return all(len(line) <= WIDTH for line in statement(assign)[0])
+    """Whether every statement of an assignment fits in a line, or in a few that break at its operators."""
+    wrapped = [wrap(line) for line in statement(assign)[0]]
+    return all(len(lines) <= MOST_LINES and max(map(len, lines)) <= WIDTH for lines in wrapped)
 
 
 def _frame(assign: Assign) -> tuple[Index, ...]:
@@ -148,7 +150,7 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
         parameters=of_kind("param"),
         inputs=of_kind("input"),
         constants=of_kind("constant"),
-        sizes=_sizes(program),
+        sizes=_sizes(schedule),
         forward=forward,
         loss=program.loss,
         outputs=tuple((o, o) for o in program.outputs),
@@ -171,13 +173,14 @@ def _line(assign: Assign, adjoints: Mapping[str, str], helpers: set[str]) -> Lin
     return Line(formula, f"({sizes}{',' if len(assign.indices) == 1 else ''})", code)
 
 
-def _sizes(program: Program) -> tuple[str, ...]:
-    """Every size: those of axes in declared order, then those that stand in equations alone."""
-    constants = {d.name for d in program.declarations.values() if d.kind == "constant"}
-    axes = [size for d in program.declarations.values() for size in d.shape]
+def _sizes(schedule: Schedule) -> tuple[str, ...]:
+    """Every size: those of axes in declared order, then those that statements alone read."""
+    program = schedule.adjoint.program
     found: dict[str, None] = {}
-    for expr in (*axes, *(n for eq in program.equations for n in walk(eq.expr) if isinstance(n, Symbol))):
-        for symbol in sorted(expr.free_symbols, key=lambda s: s.name):
-            if symbol.name not in constants:
-                found[symbol.name] = None
-    return tuple(found)
+    for d in program.declarations.values():
+        for size in d.shape:
+            found |= dict.fromkeys(sorted(symbol.name for symbol in size.free_symbols))
+    bodies = (schedule.forward, schedule.predict, schedule.backward)
+    known = {*program.declarations, *schedule.adjoint.seeds.values(), *(a.name for body in bodies for a in body)}
+    read = [name for body in bodies for name in reads_of(body)]
+    return tuple(found | dict.fromkeys(name for name in read if name not in known))
