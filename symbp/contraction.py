@@ -2,7 +2,8 @@
 
     Σ_{j,k} A_ij B_jk c_k = Σ_j A_ij (Σ_k B_jk c_k)
 
-A pair is summed as soon as no other factor has its index. Partial sums are values of their own, so equal ones are shared.
+A pair is summed as soon as no other factor has its index. Partial sums are values of their own,
+so equal ones are shared.
 """
 
 from __future__ import annotations
@@ -96,7 +97,9 @@ def _best_pair(sets: tuple[frozenset[Index], ...], bound: frozenset[Index]) -> t
 
 
 @lru_cache(maxsize=4096)
-def _cheapest(sets: tuple[frozenset[Index], ...], bound: frozenset[Index]) -> tuple[int, tuple[int, int]]:
+def _cheapest(
+    sets: tuple[frozenset[Index], ...], bound: frozenset[Index]
+) -> tuple[int, tuple[int, int]]:
     """(multiplications in the best order, the pair that it begins with)."""
     best = (0, (0, 0))
     for a in range(len(sets)):

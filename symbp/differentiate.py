@@ -16,11 +16,24 @@ from functools import lru_cache
 from sympy import Abs, Add, Basic, Expr, Idx, Mul, Pow, S, Symbol, diff, powsimp, sign
 
 from symbp.errors import CompilerError
+from symbp.ir.functions import Magnitude, Norm, Sign
 from symbp.ir.network import Equation
 from symbp.ir.nodes import (
-    Delta, Entry, Index, Magnitude, Norm, Reduce, Sign, Slot, free_indices, is_leaf, prime, slotted,
-    substitute, sum_over, tensors_of, transform, walk,
-)  # fmt: skip
+    Delta,
+    Entry,
+    Index,
+    Reduce,
+    Slot,
+    free_indices,
+    is_leaf,
+    prime,
+    slotted,
+    substitute,
+    sum_over,
+    tensors_of,
+    transform,
+    walk,
+)
 from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
 from symbp.ir.trace import Step
 from symbp.rewrite import bound_indices, contract, factor_common, fresh_index, standard_names
@@ -133,7 +146,9 @@ def _adjoint(
     return Adjoint(tensor, name, indices, paths, before, after, (step,))
 
 
-def _apart(indices: tuple[Index, ...], taken: set[Index], pool: tuple[Index, ...]) -> dict[Basic, Expr]:
+def _apart(
+    indices: tuple[Index, ...], taken: set[Index], pool: tuple[Index, ...]
+) -> dict[Basic, Expr]:
     names: dict[Basic, Expr] = {}
     used = set(taken) | set(indices)
     for index in indices:
@@ -217,7 +232,11 @@ def terms_of(expr: Expr) -> tuple[Term, ...]:
             _anonymise(node, forth)
     back = {new: old for old, new in forth.items()}
     return tuple(
-        Term(t.entry.xreplace(back), t.coefficient.xreplace(back), tuple(back.get(i, i) for i in t.bound))
+        Term(
+            t.entry.xreplace(back),
+            t.coefficient.xreplace(back),
+            tuple(back.get(i, i) for i in t.bound),
+        )
         for t in partials_of(expr.xreplace(forth))
     )
 
@@ -225,7 +244,9 @@ def terms_of(expr: Expr) -> tuple[Term, ...]:
 def _anonymise(node: Basic, names: dict[Basic, Expr]) -> None:
     for index in free_indices(node):
         if index not in names:
-            names[index] = Idx(Symbol(f"index{len(names)}", integer=True), (index.lower, index.upper))
+            names[index] = Idx(
+                Symbol(f"index{len(names)}", integer=True), (index.lower, index.upper)
+            )
 
 
 @lru_cache(maxsize=4096)
@@ -259,16 +280,19 @@ def _through_sum(node: Reduce, outer: Expr) -> list[Term]:
             taken.add(names[index])
     body = substitute(node.body, names)
     bound = tuple(names.get(i, i) for i in node.indices)
-    return [
-        Term(t.entry, outer * t.coefficient, (*bound, *t.bound)) for t in partials_of(body)
-    ]
+    return [Term(t.entry, outer * t.coefficient, (*bound, *t.bound)) for t in partials_of(body)]
 
 
 def _with_norms(scalar: Expr, back: Mapping[Basic, Expr]) -> Expr:
     """Roots of sums of squares as `Norm`: their slope at 0 is taken as 0, where SymPy's is 0/0."""
 
     def visit(node: Basic) -> Basic | None:
-        if isinstance(node, Pow) and node.exp.is_Rational and 0 < node.exp < 1 and is_sum_of_squares(node.base.xreplace(back)):
+        if (
+            isinstance(node, Pow)
+            and node.exp.is_Rational
+            and 0 < node.exp < 1
+            and is_sum_of_squares(node.base.xreplace(back))
+        ):
             return Norm(node.base, node.exp)
         return None
 
@@ -293,7 +317,9 @@ def is_sum_of_squares(expr: Expr) -> bool:
 
 def _scalar_derivative(scalar: Expr, slot: Slot) -> Expr:
     """SymPy's derivative; x**k/x is joined to x**(k−1), which has a value at 0."""
-    found: Expr = diff(scalar, slot).replace(Magnitude, Abs).replace(Sign, sign).replace(Norm, Norm.power)
+    found: Expr = (
+        diff(scalar, slot).replace(Magnitude, Abs).replace(Sign, sign).replace(Norm, Norm.power)
+    )
     if any(isinstance(n, Pow) and not n.exp.is_number for n in walk(found)):
         found = powsimp(found, combine="exp")
     return found

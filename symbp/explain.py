@@ -10,8 +10,9 @@ from typing import ClassVar, Protocol, TypeVar
 from sympy import Abs, Basic, Eq, Expr, Idx, Integer, Symbol, sign
 
 from symbp import notation
+from symbp.ir.functions import SafeInverse
 from symbp.ir.network import Declaration
-from symbp.ir.nodes import Delta, Entry, Index, Iverson, Reduce, SafeInverse, size_of, walk
+from symbp.ir.nodes import Delta, Entry, Index, Iverson, Reduce, size_of, walk
 from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
 from symbp.ir.trace import Step
 from symbp.notation.page import (

@@ -1,4 +1,4 @@
-"""The adjoint program as statements of forward, backward and predict: shared parts once, and a cache of what is reused."""
+"""The adjoint program as statements of forward, backward and predict: shared parts once, and a cache."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import replace
 
 from sympy import Expr, Idx
 
-from symbp.contraction import is_wide, nest
-from symbp.ir.nodes import Entry, Iverson, Reduce, free_indices, rebuild, tensors_of, walk
+from symbp.contraction import nest
+from symbp.ir.nodes import Entry, Reduce, rebuild, tensors_of, walk
 from symbp.ir.program import Adjoint, AdjointProgram, Program
 from symbp.ir.schedule import Assign, Schedule, reads_of
-from symbp.rewrite import cost, volume
-from symbp.share import Sharing
+from symbp.share import Sharing, worth_sharing
 
 Fits = Callable[[Assign], bool]  # whether the target language can say a statement in one line
 
@@ -22,12 +21,24 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
     program = adjoint.program
     names = set(program.declarations) | set(adjoint.adjoint_names().values()) | _sizes(program)
     sharing = Sharing(names, program.indices)
-    like = next(d.name for d in program.declarations.values() if d.kind in ("param", "input") and not d.integer)
+    like = next(
+        d.name
+        for d in program.declarations.values()
+        if d.kind in ("param", "input") and not d.integer
+    )
     forward = [
-        Assign(eq.name, eq.indices, nest(eq.expr), meanings.get(eq.name, eq.expr), like) for eq in program.equations
+        Assign(eq.name, eq.indices, nest(eq.expr), meanings.get(eq.name, eq.expr), like)
+        for eq in program.equations
     ]
     backward = [
-        Assign(a.name, a.indices, nest(a.expr), meanings.get(a.name, a.expr), a.tensor, a.tensor in adjoint.wrt)
+        Assign(
+            a.name,
+            a.indices,
+            nest(a.expr),
+            meanings.get(a.name, a.expr),
+            a.tensor,
+            a.tensor in adjoint.wrt,
+        )
         for a in _live(adjoint)
     ]
     for assign in (*forward, *backward):
@@ -53,7 +64,9 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
 
 
 def _sizes(program: Program) -> set[str]:
-    return {s.name for d in program.declarations.values() for size in d.shape for s in size.free_symbols}
+    return {
+        s.name for d in program.declarations.values() for size in d.shape for s in size.free_symbols
+    }
 
 
 def _live(adjoint: AdjointProgram) -> list[Adjoint]:
@@ -95,14 +108,9 @@ def _fitting(body: list[Assign], sharing: Sharing, fits: Fits) -> list[Assign]:
 
 
 def _half(expr: Expr) -> Expr | None:
-    """The subexpression whose length is nearest to half of the whole."""
+    """The subexpression whose length is nearest to half of the whole; no part of a contraction."""
     bodies = {n.body for n in walk(expr) if isinstance(n, Reduce)}
-    parts = [
-        n for n in walk(expr)
-        if n is not expr and n not in bodies and n.args and not isinstance(n, (Entry, Idx)) and not isinstance(n, Iverson)
-        and getattr(n, "is_commutative", False) and any(isinstance(m, Entry) for m in walk(n)) and cost(n) >= 2 * volume(free_indices(n))
-        and not is_wide(n)
-    ]  # fmt: skip
+    parts = [n for n in walk(expr) if n is not expr and n not in bodies and worth_sharing(n)]
     whole = _length(expr)
     return min(parts, key=lambda n: abs(2 * _length(n) - whole), default=None)
 
@@ -116,6 +124,4 @@ def _replace(expr: Expr, part: Expr, by: Expr) -> Expr:
         return by
     if isinstance(expr, (Entry, Idx)) or not expr.args:
         return expr
-    return rebuild(expr, [_replace(a, part, by) for a in expr.args])  # type: ignore[return-value]
-
-
+    return rebuild(expr, [_replace(a, part, by) for a in expr.args])

@@ -1,7 +1,7 @@
 """Declared equations to normal form: SymPy's own nodes become ours, and no two indices in an equation share a name.
 
-    Σ_i c_i x_i written beside a free i      binds its own i: the inner one is renamed
-    Σ_i b                                    = k b, for i over k values
+Σ_i c_i x_i written beside a free i      binds its own i: the inner one is renamed
+Σ_i b                                    = k b, for i over k values
 """
 
 from __future__ import annotations
@@ -11,17 +11,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from sympy import (
-    Abs, Add, Basic, Expr, Function, Idx, Indexed, KroneckerDelta, Max, Min, Mul, Piecewise, Pow, Sum, Symbol,
+    Abs,
+    Add,
+    Basic,
+    Expr,
+    Function,
+    Idx,
+    Indexed,
+    KroneckerDelta,
+    Max,
+    Min,
+    Mul,
+    Piecewise,
+    Pow,
+    Sum,
+    Symbol,
     expand_mul,
 )  # fmt: skip
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanFunction
 
 from symbp.errors import CompilerError
+from symbp.ir.functions import Largest, Smallest
 from symbp.ir.network import Declared, Equation
-from symbp.ir.nodes import (
-    Cases, Delta, Entry, Index, Largest, Reduce, Smallest, free_indices, size_of, sum_over, walk,
-)  # fmt: skip
+from symbp.ir.nodes import Cases, Delta, Entry, Index, Reduce, free_indices, size_of, sum_over, walk
 from symbp.ir.program import Program
 from symbp.rewrite import contract, fresh_index
 
@@ -70,11 +83,12 @@ class _Convert:
             return _without_delta(self._sum(expr.function, list(expr.limits), env))
         if isinstance(expr, Piecewise):
             return self._cases(expr, env)
+        args = [self(a, env) for a in expr.args]
         for kind, build in _NODES.items():
             if isinstance(expr, kind):
-                return build(*(self(a, env) for a in expr.args))
+                return build(*args)
         if isinstance(expr, (Relational, BooleanFunction)) or _is_scalar_node(expr):
-            return expr.func(*(self(a, env) for a in expr.args)) if expr.args else expr
+            return expr.func(*args) if args else expr
         raise CompilerError(f"normalise: no meaning for {type(expr).__name__} in {expr}")
 
     def _sum(self, body: Expr, limits: list[Any], env: Names) -> Expr:
@@ -114,4 +128,9 @@ _NODES: dict[type, Callable[..., Expr]] = {
 
 
 def _is_scalar_node(expr: Basic) -> bool:
-    return expr.is_Number or expr.is_NumberSymbol or isinstance(expr, (Add, Mul, Pow, Abs, Function)) or expr.is_Boolean
+    return (
+        expr.is_Number
+        or expr.is_NumberSymbol
+        or isinstance(expr, (Add, Mul, Pow, Abs, Function))
+        or expr.is_Boolean
+    )

@@ -33,7 +33,9 @@ from symbp.verify import Report, verify
 Progress = Callable[[str], None]
 
 
-def derive(net: Network, wrt: Iterable[str] | None = None, progress: Progress | None = None) -> Derivation:
+def derive(
+    net: Network, wrt: Iterable[str] | None = None, progress: Progress | None = None
+) -> Derivation:
     """Derive the gradients of a network's loss, or of a layer's outputs against any adjoint.
 
     `wrt` names the tensors to differentiate in; by default the parameters, and for a layer its real inputs too.
@@ -76,7 +78,9 @@ def _wrt(declared: Declared, wrt: Iterable[str] | None) -> tuple[str, ...]:
     known = [d.name for d in real]
     for name in names:
         if name not in known:
-            raise ModelError(f"wrt: {name!r} is no real tensor of {declared.name}; it has {', '.join(known)}")
+            raise ModelError(
+                f"wrt: {name!r} is no real tensor of {declared.name}; it has {', '.join(known)}"
+            )
     return names
 
 
@@ -120,7 +124,9 @@ class Derivation:
         """tensor -> "∂L/∂W1[a,j] = Σ_s …", for every adjoint that the module computes, in its order."""
         adjoints = self._adjoint.tensors()
         return {
-            adjoints[a.name]: f"{lhs_text(a.name, a.indices, adjoints)} = {text(a.meaning, adjoints)}"
+            adjoints[
+                a.name
+            ]: f"{lhs_text(a.name, a.indices, adjoints)} = {text(a.meaning, adjoints)}"
             for a in self._schedule.backward
             if a.name in adjoints
         }
@@ -152,7 +158,9 @@ class Derivation:
             again = simplify(differentiate(self._adjoint.program, wanted))
             adjoint = next((a for a in again.adjoints if a.tensor == name), None)
         if adjoint is None:
-            raise ModelError(f"gradient: {name!r} is an output that nothing else reads: its adjoint is given")
+            raise ModelError(
+                f"gradient: {name!r} is an output that nothing else reads: its adjoint is given"
+            )
         return to_sympy(adjoint.expr, self._indices())
 
     def partial(self, output: str, wrt: str) -> Any:
@@ -160,7 +168,9 @@ class Derivation:
         eq = next((e for e in self._program.equations if e.name == output), None)
         if eq is None:
             defined = ", ".join(e.name for e in self._program.equations)
-            raise ModelError(f"partial: {output!r} is not defined by an equation; these are: {defined}")
+            raise ModelError(
+                f"partial: {output!r} is not defined by an equation; these are: {defined}"
+            )
         _wrt(self._declared, [wrt])
         return to_sympy(partial(self._program, eq, wrt).expr, self._indices())
 

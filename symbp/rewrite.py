@@ -1,8 +1,8 @@
 """Algebra that several stages share: what an expression costs, and the identities of Σ and δ.
 
-    contract   Σ_i δ_ij f_i       = f_j
-    pull out   Σ_i a f_i          = a Σ_i f_i         where a lacks i
-    factor     a b + a c          = a (b + c)
+contract   Σ_i δ_ij f_i       = f_j
+pull out   Σ_i a f_i          = a Σ_i f_i         where a lacks i
+factor     a b + a c          = a (b + c)
 """
 
 from __future__ import annotations
@@ -14,8 +14,21 @@ from typing import Any
 from sympy import Add, Basic, Expr, Idx, Integer, Mul, Pow, Rational, Symbol, expand_mul
 
 from symbp.ir.nodes import (
-    Delta, Entry, Index, Reduce, base_exponent, factors, free_indices, prime, rebuild, size_of,
-    substitute, sum_over, summands, transform, walk,
+    Delta,
+    Entry,
+    Index,
+    Reduce,
+    base_exponent,
+    factors,
+    free_indices,
+    prime,
+    rebuild,
+    size_of,
+    substitute,
+    sum_over,
+    summands,
+    transform,
+    walk,
 )  # fmt: skip
 
 TYPICAL_SIZE = 16  # stands for each symbolic size where two forms are compared
@@ -208,7 +221,8 @@ def alpha(expr: Any, depth: int = 0) -> Any:
         return expr
     if isinstance(expr, Reduce):
         names = {
-            i: Idx(Symbol(f"_bound{depth + k}", integer=True), (i.lower, i.upper)) for k, i in enumerate(expr.indices)
+            i: Idx(Symbol(f"_bound{depth + k}", integer=True), (i.lower, i.upper))
+            for k, i in enumerate(expr.indices)
         }
         expr = Reduce(expr.args[0], substitute(expr.body, names), *names.values())
         depth += len(names)
@@ -243,7 +257,7 @@ def _standard(expr: Expr, taken: frozenset[Index], pool: tuple[Index, ...]) -> E
     if not expr.args or isinstance(expr, Idx):
         return expr
     if not isinstance(expr, Reduce):
-        return rebuild(expr, [_standard(a, taken, pool) for a in expr.args])  # type: ignore[return-value]
+        return rebuild(expr, [_standard(a, taken, pool) for a in expr.args])
     mapping: dict[Basic, Expr] = {}
     used = set(taken)
     for index in expr.indices:

@@ -1,7 +1,7 @@
 """Common subexpressions, computed once and named after what they are.
 
-Two subexpressions are one if they differ in the names of indices alone: exp(z[s,i]) in a numerator and exp(z[s,c]) under
-the sum below it become one array, `exp_z`.
+Two subexpressions are one if they differ in the names of indices alone: exp(z[s,i]) in a numerator
+and exp(z[s,c]) under the sum below it become one array, `exp_z`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,19 @@ from dataclasses import dataclass, field, replace
 from sympy import Add, Basic, Expr, Idx, Mul, Pow, Symbol, exp
 
 from symbp.contraction import is_wide
+from symbp.ir.functions import LogAddExp
 from symbp.ir.nodes import (
-    Entry, Index, Iverson, LogAddExp, Reduce, free_indices, prime, rebuild, size_of, substitute, walk,
-)  # fmt: skip
+    Entry,
+    Index,
+    Iverson,
+    Reduce,
+    free_indices,
+    prime,
+    rebuild,
+    size_of,
+    substitute,
+    walk,
+)
 from symbp.ir.schedule import Assign
 from symbp.rewrite import TRANSCENDENTAL, alpha, cost, standard_names, volume
 
@@ -23,7 +33,7 @@ LONGEST_NAME = 24
 
 
 def canonical(expr: Expr) -> tuple[Expr, tuple[Index, ...]]:
-    """The expression with free indices renamed in order of appearance, bound ones by depth; and the free ones so ordered."""
+    """The expression with indices renamed by appearance and depth, and its free ones in that order."""
     free = free_indices(expr)
     order = tuple(dict.fromkeys(i for i in _appearing(expr) if i in free))
     return alpha(substitute(expr, {i: _renamed(i, f"_{k}") for k, i in enumerate(order)})), order
@@ -65,7 +75,9 @@ class Sharing:
         """Remember that a tensor holds the value of an expression, so that later readers use it."""
         form, order = canonical(assign.expr)
         if worth_sharing(assign.expr) and set(order) == set(assign.indices):
-            self.values.setdefault(form, (assign.name, tuple(order.index(i) for i in assign.indices)))
+            self.values.setdefault(
+                form, (assign.name, tuple(order.index(i) for i in assign.indices))
+            )
 
     def share(self, assign: Assign) -> list[Assign]:
         """The statement with shared parts read by name, and before it the statements that compute new ones."""
@@ -88,7 +100,7 @@ class Sharing:
                 return Entry(known[0], *(order[k] for k in known[1]))
             if self.counts[form] > 1 and worth_sharing(expr):
                 return self.extract(expr, home, before)
-        return rebuild(expr, [self._visit(a, home, before) for a in expr.args])  # type: ignore[return-value]
+        return rebuild(expr, [self._visit(a, home, before) for a in expr.args])
 
     def extract(self, expr: Expr, home: Assign, before: list[Assign]) -> Entry:
         """A statement of its own for a subexpression, and the entry that reads it."""
@@ -97,7 +109,7 @@ class Sharing:
         indices = tuple(sorted(order, key=[*home.indices, *order].index))
         inner = rebuild(expr, [self._visit(a, home, before) for a in expr.args])
         own = self.own_indices(indices)
-        renamed = standard_names(substitute(inner, dict(zip(indices, own))), own, self.pool)  # type: ignore[arg-type]
+        renamed = standard_names(substitute(inner, dict(zip(indices, own))), own, self.pool)
         before.append(Assign(name, own, renamed, renamed, home.like))
         self.values[form] = (name, tuple(order.index(i) for i in indices))
         return Entry(name, *indices)
@@ -106,8 +118,14 @@ class Sharing:
         """The user's first names for these axes, as a tensor of the user's would have them."""
         own: list[Index] = []
         for index in indices:
-            same = [p for p in self.pool if (p.lower, p.upper) == (index.lower, index.upper) and p not in own]
-            own.append(same[0] if same else prime(index, {i.name for i in own}) if index in own else index)
+            same = [
+                p
+                for p in self.pool
+                if (p.lower, p.upper) == (index.lower, index.upper) and p not in own
+            ]
+            own.append(
+                same[0] if same else prime(index, {i.name for i in own}) if index in own else index
+            )
         return tuple(own)
 
     def fresh(self, description: str, home: str) -> str:
@@ -123,7 +141,11 @@ class Sharing:
 
 def worth_sharing(expr: Expr) -> bool:
     """Arrays that cost a function, a sum or at least two operations an entry; never a scalar of sizes and constants."""
-    if not isinstance(expr, Expr) or isinstance(expr, Iverson) or not any(isinstance(n, Entry) for n in walk(expr)):
+    if (
+        not isinstance(expr, Expr)
+        or isinstance(expr, Iverson)
+        or not any(isinstance(n, Entry) for n in walk(expr))
+    ):
         return False
     if isinstance(expr, Reduce):
         return True
@@ -146,7 +168,9 @@ def describe(expr: Basic) -> str:
         return _join(_HEADS[expr.reducer], describe(expr.body))
     if isinstance(expr, exp):
         # the shift is the code's affair: exp(z − max z) is the exponential of z
-        return _join("exp", describe(Add(*(t for t in Add.make_args(expr.args[0]) if not _is_shift(t)))))
+        return _join(
+            "exp", describe(Add(*(t for t in Add.make_args(expr.args[0]) if not _is_shift(t))))
+        )
     if isinstance(expr, Pow):
         root = expr.exp.is_Rational and expr.exp.q == 2
         head = {2: "square", -1: "inverse"}.get(expr.exp, "root" if root else "power")

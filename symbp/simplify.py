@@ -15,11 +15,28 @@ from dataclasses import replace
 from sympy import Add, Basic, Expr, Mul, Pow, expand_mul
 
 from symbp.ir.nodes import (
-    Entry, Reduce, entries, factors, free_indices, is_leaf, substitute, summands, tensors_of, transform, walk,
+    Entry,
+    Reduce,
+    entries,
+    free_indices,
+    is_leaf,
+    substitute,
+    summands,
+    tensors_of,
+    transform,
+    walk,
 )  # fmt: skip
 from symbp.ir.program import Adjoint, AdjointProgram
 from symbp.ir.trace import Step
-from symbp.rewrite import cost, distribute, factor_common, merge_sums, split_number, standard_names, tidy_sums
+from symbp.rewrite import (
+    cost,
+    distribute,
+    factor_common,
+    merge_sums,
+    split_number,
+    standard_names,
+    tidy_sums,
+)
 from symbp.rules.data import sums_to_one
 from symbp.rules.exponentials import is_pure
 from symbp.rules.outputs import rational
@@ -131,7 +148,7 @@ def _beside(expr: Expr, source: Adjoint) -> Expr:
         return None
 
     found: Expr = transform(expr, visit)
-    return transform(found, lambda n: _definition(n, source))  # type: ignore[return-value]
+    return transform(found, lambda n: _definition(n, source))
 
 
 def shortest_product(left: Expr, right: Expr) -> Expr:
@@ -162,5 +179,3 @@ def divisors(expr: Basic) -> set[Expr]:
         if isinstance(node, Pow) and node.exp.could_extract_minus_sign():
             found.update(Entry(e.tensor) for e in entries(node.base) if not is_leaf(node.exp))
     return found
-
-

@@ -13,14 +13,29 @@ from dataclasses import replace
 from sympy import Add, Basic, Expr, Mul, Pow, S, exp, log
 
 from symbp.ir.network import Equation
-from symbp.ir.nodes import Cases, Entry, Reduce, factors, is_leaf, rebuild, substitute, tensors_of, transform
+from symbp.ir.nodes import (
+    Cases,
+    Entry,
+    Reduce,
+    factors,
+    is_leaf,
+    rebuild,
+    substitute,
+    tensors_of,
+    transform,
+)
 from symbp.ir.program import AdjointProgram, Program
 from symbp.ir.trace import Step
 from symbp.rewrite import standard_names, tidy_sums
-from symbp.rules.outputs import rational
 from symbp.rules.exponentials import (
-    exponentials, has_exponential, is_pure, is_quotient, product, stable,
+    exponentials,
+    has_exponential,
+    is_pure,
+    is_quotient,
+    product,
+    stable,
 )  # fmt: skip
+from symbp.rules.outputs import rational
 
 MOST_LEVELS = 4  # how deep definitions are looked into below a logarithm
 
@@ -50,10 +65,12 @@ def _exposed(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
     if isinstance(expr, log):
         return log(_inline(expr.args[0], definitions))
     if isinstance(expr, (Mul, Pow)):
-        below = [f.base for f in factors(expr) if isinstance(f, Pow) and f.exp.could_extract_minus_sign()]
+        below = [
+            f.base for f in factors(expr) if isinstance(f, Pow) and f.exp.could_extract_minus_sign()
+        ]
         if any(_inline(b, definitions) != b for b in below):
             return _inline(expr, definitions)
-    return rebuild(expr, [_exposed(a, definitions) for a in expr.args])  # type: ignore[return-value]
+    return rebuild(expr, [_exposed(a, definitions) for a in expr.args])
 
 
 def _inline(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
@@ -64,7 +81,7 @@ def _inline(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
         eq = definitions[expr.tensor]
         return substitute(eq.expr, dict(zip(eq.indices, expr.indices)))
     if isinstance(expr, (Add, Mul, Pow, Reduce)):
-        return rebuild(expr, [_inline(a, definitions) for a in expr.args])  # type: ignore[return-value]
+        return rebuild(expr, [_inline(a, definitions) for a in expr.args])
     return expr
 
 
@@ -128,7 +145,7 @@ def _outside_sums(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
         return _inline(expr, definitions)
     if is_leaf(expr) or not expr.args:
         return expr
-    return rebuild(expr, [_outside_sums(a, definitions) for a in expr.args])  # type: ignore[return-value]
+    return rebuild(expr, [_outside_sums(a, definitions) for a in expr.args])
 
 
 def guarded(expr: Expr) -> Expr:
@@ -154,7 +171,11 @@ def _only_where(value: Expr, condition: Basic) -> Expr:
     def visit(node: Basic) -> Basic | None:
         if isinstance(node, (log, exp)):
             return node.func(Cases(node.args[0], condition, S.One))
-        if isinstance(node, Pow) and not (node.exp.is_Integer and node.exp.is_positive) and not node.base.is_number:
+        if (
+            isinstance(node, Pow)
+            and not (node.exp.is_Integer and node.exp.is_positive)
+            and not node.base.is_number
+        ):
             return Pow(Cases(node.base, condition, S.One), node.exp)
         return None
 

@@ -6,13 +6,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from sympy import (
-    Basic, Expr, Idx, Indexed, IndexedBase, Integer, KroneckerDelta, Max, Min, Piecewise, Sum, Symbol, exp, log,
+    Basic,
+    Expr,
+    Idx,
+    Indexed,
+    IndexedBase,
+    Integer,
+    KroneckerDelta,
+    Max,
+    Min,
+    Piecewise,
+    Sum,
+    Symbol,
+    exp,
+    log,
 )  # fmt: skip
 
 from symbp.errors import CompilerError
-from symbp.ir.nodes import (
-    Cases, Delta, Entry, Index, Iverson, Largest, LogAddExp, Reduce, SafeInverse, Smallest,
-)  # fmt: skip
+from symbp.ir.functions import Largest, LogAddExp, SafeInverse, Smallest
+from symbp.ir.nodes import Cases, Delta, Entry, Index, Iverson, Reduce
 
 
 def to_sympy(expr: Basic, indices: Mapping[str, tuple[Index, ...]]) -> Any:

@@ -38,17 +38,8 @@ from sympy import (
 )  # fmt: skip
 
 from symbp.errors import CompilerError
-from symbp.ir.nodes import (
-    Cases,
-    Delta,
-    Entry,
-    Iverson,
-    Largest,
-    LogAddExp,
-    Reduce,
-    SafeInverse,
-    Smallest,
-)  # fmt: skip
+from symbp.ir.functions import Largest, LogAddExp, SafeInverse, Smallest
+from symbp.ir.nodes import Cases, Delta, Entry, Iverson, Reduce
 from symbp.notation import escape, latex, lhs_latex, lhs_text, prose, sum_latex, sum_text, text
 from symbp.notation.display import LINE, lines, width
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sympy import Expr, Gt, Idx, Integer, Rational, Symbol, exp, sqrt, symbols
 
-from symbp.ir.nodes import Entry, Iverson, Largest, Reduce
+from symbp.ir.functions import Largest
+from symbp.ir.nodes import Entry, Iverson, Reduce
 from symbp.notation import text
 
 n, k = symbols("n k", integer=True, positive=True)

@@ -23,7 +23,9 @@ class Body:
     """A function body, with the names that it reads from outside itself."""
 
     lines: tuple[Line, ...]
-    reads: tuple[str, ...]  # parameters, inputs, constants, sizes, adjoint seeds or forward values, in a fixed order
+    reads: tuple[
+        str, ...
+    ]  # parameters, inputs, constants, sizes, adjoint seeds or forward values, in a fixed order
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,15 @@ class Module:
     sizes: tuple[str, ...]  # every size symbol, in order of first use
     forward: Body
     loss: str | None  # the variable that holds the loss; None: a layer
-    outputs: tuple[tuple[str, str], ...]  # (declared name, variable) of what predict, or a layer's forward, returns
+    outputs: tuple[
+        tuple[str, str], ...
+    ]  # (declared name, variable) of what predict, or a layer's forward, returns
     cache: tuple[str, ...]  # variables of forward that backward reads, parameters excepted
     backward: Body
     gradients: tuple[tuple[str, str], ...]  # (name the user sees, variable), in the order returned
-    seeds: tuple[tuple[str, str], ...]  # of a layer: (output, variable that holds its adjoint in backward)
+    seeds: tuple[
+        tuple[str, str], ...
+    ]  # of a layer: (output, variable that holds its adjoint in backward)
     seed_shapes: tuple[tuple[Expr, ...], ...]  # one for each seed
     predict: Body | None  # None where no output is declared
     helpers: tuple[str, ...]  # names of helper functions that bodies call, e.g. "erf"

@@ -1,7 +1,8 @@
 """What a model file declares, as frozen records: the input of the pipeline and of the oracle in `verify`.
 
-Expressions here are the user's own plain SymPy. A tensor z with axes is `Indexed(IndexedBase(Symbol("z", real=True),
-shape=...), ...)` (an integer input has `integer=True` instead), a scalar tensor or a constant is `Symbol(name, real=True)`.
+Expressions here are the user's own plain SymPy. A tensor z with axes is
+`Indexed(IndexedBase(Symbol("z", real=True), shape=...), ...)` (an integer input has `integer=True`
+instead), a scalar tensor or a constant is `Symbol(name, real=True)`.
 """
 
 from __future__ import annotations

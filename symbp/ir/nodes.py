@@ -11,7 +11,15 @@ from functools import lru_cache
 from typing import Any
 
 from sympy import (
-    Add, Basic, Eq, Expr, Function, Ge, Gt, Idx, Integer, Le, Lt, Mul, Pow, S, Symbol, exp,
+    Add,
+    Basic,
+    Expr,
+    Idx,
+    Integer,
+    Mul,
+    Pow,
+    S,
+    Symbol,
 )  # fmt: skip
 
 Index = Any  # sympy.Idx; SymPy ships no types
@@ -151,104 +159,6 @@ class Cases(Expr):
         return Cases(*pairs, values[-1])
 
 
-class Largest(Function):
-    """max(a, b, …), whose derivative at a tie is shared: see `Network` for the convention at kinks."""
-
-    is_extended_real = True
-    is_real = True
-
-    def fdiff(self, argindex: int = 1) -> Expr:
-        return _share(self.args, argindex - 1, Gt, Ge)
-
-
-class Smallest(Function):
-    """min(a, b, …), the mirror image of `Largest`."""
-
-    is_extended_real = True
-    is_real = True
-
-    def fdiff(self, argindex: int = 1) -> Expr:
-        return _share(self.args, argindex - 1, Lt, Le)
-
-
-class Magnitude(Function):
-    """|a| for differentiation: SymPy's Abs differentiates to re and im wherever it cannot prove its argument real."""
-
-    is_extended_real = True
-    is_real = True
-
-    def fdiff(self, argindex: int = 1) -> Expr:
-        return Sign(self.args[0])
-
-
-class Sign(Function):
-    """sign(a), with sign(0) = 0; constant almost everywhere, so its derivative is taken as 0."""
-
-    is_extended_real = True
-    is_real = True
-
-    def fdiff(self, argindex: int = 1) -> Expr:
-        return S.Zero
-
-
-class SafeInverse(Function):
-    """1/a, and 0 where a is 0: the slope of a norm is taken as 0 at its kink."""
-
-    is_extended_real = True
-    is_real = True
-
-    def fdiff(self, argindex: int = 1) -> Expr:
-        return -(SafeInverse(self.args[0]) ** 2)
-
-
-class Norm(Function):
-    """u**q with 0 < q < 1 of a sum of squares, for differentiation: its slope q u**(q − 1) is taken as 0 at u = 0."""
-
-    is_extended_real = True
-    is_real = True
-
-    def fdiff(self, argindex: int = 1) -> Expr:
-        base, exponent = self.args
-        return exponent * SafeInverse(base ** (1 - exponent))
-
-    @staticmethod
-    def power(base: Expr, exponent: Expr) -> Expr:
-        """The power that a Norm stands for."""
-        return base**exponent
-
-
-class LogAddExp(Function):
-    """log(exp a + exp b), computed without overflow."""
-
-    is_extended_real = True
-    is_real = True
-
-    def fdiff(self, argindex: int = 1) -> Expr:
-        other = self.args[2 - argindex]
-        return 1 / (1 + exp(other - self.args[argindex - 1]))
-
-
-def _share(args: tuple[Expr, ...], k: int, beats: Any, ties: Any) -> Expr:
-    """∂max/∂a_k: [a_k beats every constant] [a_k beats or ties every variable] / (the number that tie with it)."""
-    own = args[k]
-    share: Expr = S.One
-    tied: Expr = S.One
-    for n, other in enumerate(args):
-        if n == k:
-            continue
-        if not varies(other):
-            share *= Iverson(beats(own, other, evaluate=False))
-        else:
-            share *= Iverson(ties(own, other, evaluate=False))
-            tied += Iverson(Eq(own, other, evaluate=False))
-    return share / tied
-
-
-def varies(expr: Basic) -> bool:
-    """Whether a tensor stands in the expression (or a stand-in for one, as the derivative uses)."""
-    return any(isinstance(n, (Entry, Slot)) for n in walk(expr))
-
-
 def sum_over(body: Expr, indices: tuple[Index, ...]) -> Expr:
     """Σ over indices, with Σ over nothing the body itself and Σ 0 = 0."""
     if not indices or body == 0:
@@ -296,7 +206,10 @@ def tensors_of(expr: Basic) -> tuple[str, ...]:
 def slotted(
     expr: Expr, outermost: Callable[[Basic], bool]
 ) -> tuple[Expr, dict[Basic, Slot], dict[Basic, Expr]]:
-    """The scalar function around the outermost nodes that a test accepts: (expression in slots, node -> slot, slot -> node)."""
+    """The scalar function around the outermost nodes that a test accepts.
+
+    Gives (the expression in slots, node -> slot, slot -> node).
+    """
     slots: dict[Basic, Slot] = {}
 
     def visit(node: Basic) -> Basic:
@@ -385,4 +298,3 @@ def base_exponent(factor: Expr) -> tuple[Expr, Expr]:
     if isinstance(factor, Pow):
         return factor.base, factor.exp
     return factor, Integer(1)
-

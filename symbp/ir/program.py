@@ -78,13 +78,17 @@ class AdjointProgram:
 
     def tensors(self) -> dict[str, str]:
         """name of an adjoint -> its tensor; an output that is read again has two, the given one and the total."""
-        return {seed: o for o, seed in self.seeds.items()} | {a.name: a.tensor for a in self.adjoints}
+        return {seed: o for o, seed in self.seeds.items()} | {
+            a.name: a.tensor for a in self.adjoints
+        }
 
     def with_adjoints(self, adjoints: tuple[Adjoint, ...]) -> AdjointProgram:
         return replace(self, adjoints=adjoints)
 
 
-def check_expression(expr: Expr, free: frozenset[Index], ranks: Mapping[str, int], subject: str) -> None:
+def check_expression(
+    expr: Expr, free: frozenset[Index], ranks: Mapping[str, int], subject: str
+) -> None:
     """Free indices are declared, each bound index is bound once, each entry has its tensor's rank."""
     if not free_indices(expr) <= free:
         extra = sorted(i.name for i in free_indices(expr) - free)

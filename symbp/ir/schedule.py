@@ -7,13 +7,23 @@ from dataclasses import dataclass
 from sympy import Expr, Idx, Symbol
 
 from symbp.errors import CompilerError
-from symbp.ir.nodes import Delta, Entry, Index, Reduce, entries, free_indices, size_of, tensors_of, walk
+from symbp.ir.nodes import (
+    Delta,
+    Entry,
+    Index,
+    Reduce,
+    entries,
+    free_indices,
+    size_of,
+    tensors_of,
+    walk,
+)
 from symbp.ir.program import AdjointProgram, check_expression
 
 
 @dataclass(frozen=True)
 class Assign:
-    """name[indices] = expr: one statement. `meaning` is the formula that it computes, before stabilising and sharing."""
+    """name[indices] = expr: one statement. `meaning` is its formula before stabilising and sharing."""
 
     name: str
     indices: tuple[Index, ...]
@@ -31,7 +41,9 @@ class Schedule:
     forward: tuple[Assign, ...]
     backward: tuple[Assign, ...]
     predict: tuple[Assign, ...]
-    cache: tuple[str, ...]  # what backward reads of forward: values, inputs, constants, sizes; never parameters
+    cache: tuple[
+        str, ...
+    ]  # what backward reads of forward: values, inputs, constants, sizes; never parameters
 
 
 def reads_of(body: tuple[Assign, ...]) -> tuple[str, ...]:

@@ -34,7 +34,8 @@ from sympy import (
 from sympy.core.relational import Relational
 
 from symbp.errors import CompilerError
-from symbp.ir.nodes import Cases, Delta, Entry, Index, Iverson, Magnitude, Reduce, SafeInverse
+from symbp.ir.functions import Magnitude, SafeInverse
+from symbp.ir.nodes import Cases, Delta, Entry, Index, Iverson, Reduce
 from symbp.notation.order import SCALAR, Order, Quotient, common_number, is_negative_sum
 
 # functions that people write by another name than that of their class

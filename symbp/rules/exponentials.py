@@ -14,15 +14,41 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sympy import Abs, Add, Basic, Expr, Integer, Mul, Pow, Rational, S, cosh, exp, expand_mul, log, sinh
+from sympy import (
+    Abs,
+    Add,
+    Basic,
+    Expr,
+    Integer,
+    Mul,
+    Pow,
+    Rational,
+    S,
+    cosh,
+    exp,
+    expand_mul,
+    log,
+    sinh,
+)
 
+from symbp.ir.functions import Largest, LogAddExp, Smallest
 from symbp.ir.nodes import (
-    Entry, Index, Largest, LogAddExp, Reduce, Smallest, base_exponent, factors, is_leaf, rebuild,
-    sum_over, summands, walk,
-)  # fmt: skip
+    Entry,
+    Index,
+    Reduce,
+    base_exponent,
+    factors,
+    is_leaf,
+    rebuild,
+    sum_over,
+    summands,
+    walk,
+)
 from symbp.rules.outputs import rational
 
-Expose = Callable[[Expr], Expr]  # an expression with the definitions of some of its entries put in their place
+Expose = Callable[
+    [Expr], Expr
+]  # an expression with the definitions of some of its entries put in their place
 
 
 @dataclass(frozen=True)
@@ -59,7 +85,8 @@ def exponentials(expr: Expr) -> tuple[Exponential, ...] | None:
                     coefficient *= factor
                 else:
                     inner = tuple(
-                        Exponential(e.coefficient, e.exponent, (*factor.indices, *e.bound)) for e in inner
+                        Exponential(e.coefficient, e.exponent, (*factor.indices, *e.bound))
+                        for e in inner
                     )
             else:
                 coefficient *= factor
@@ -124,7 +151,11 @@ def shift(terms: tuple[Exponential, ...]) -> tuple[Expr, Expr]:
 
 def is_pair(terms: tuple[Exponential, ...]) -> bool:
     """c exp a + c exp b, no index bound."""
-    return len(terms) == 2 and not any(t.bound for t in terms) and terms[0].coefficient == terms[1].coefficient
+    return (
+        len(terms) == 2
+        and not any(t.bound for t in terms)
+        and terms[0].coefficient == terms[1].coefficient
+    )
 
 
 def stable(expr: Expr, expose: Expose) -> Expr:
@@ -141,7 +172,7 @@ def stable(expr: Expr, expose: Expose) -> Expr:
         gathered = _gathered(expr, expose)
         if gathered != expr:
             return stable(gathered, expose)
-    return rebuild(expr, [stable(a, expose) for a in expr.args])  # type: ignore[return-value]
+    return rebuild(expr, [stable(a, expose) for a in expr.args])
 
 
 def _gathered(expr: Expr, expose: Expose) -> Expr:
@@ -151,7 +182,9 @@ def _gathered(expr: Expr, expose: Expose) -> Expr:
         rest = (*own[:k], *own[k + 1 :])
         if isinstance(factor, Reduce) and factor.reducer == "sum" and is_quotient(factor.body):
             body = factor.body
-            moved = [f for f in rest if isinstance(f, Entry) and expose(f * body) != f * expose(body)]
+            moved = [
+                f for f in rest if isinstance(f, Entry) and expose(f * body) != f * expose(body)
+            ]
             if moved:
                 inner = Reduce(factor.args[0], Mul(*moved, body), *factor.indices)
                 return Mul(*(f for f in rest if f not in moved), inner)
@@ -208,7 +241,11 @@ def log_of_product(arg: Expr, expose: Expose) -> Expr | None:
     """
     opened = expose(arg)
     parts = product(opened if opened != arg else _one_fraction(arg))
-    if parts.exponent == 0 and not parts.sums or (opened != arg and not has_exponential(arg) and not may_vanish(parts)):
+    if (
+        parts.exponent == 0
+        and not parts.sums
+        or (opened != arg and not has_exponential(arg) and not may_vanish(parts))
+    ):
         return None
     positive = [(t, p) for t, p in parts.sums if all(is_positive(e.coefficient) for e in t)]
     others = [(t, p) for t, p in parts.sums if (t, p) not in positive]
@@ -247,7 +284,8 @@ def may_vanish(parts: Product) -> bool:
 
     def reach(sign: int) -> list[tuple[Expr, int]]:
         return sorted(
-            ((t.exponent, len(t.bound)) for terms, p in parts.sums if p * sign > 0 for t in terms), key=str
+            ((t.exponent, len(t.bound)) for terms, p in parts.sums if p * sign > 0 for t in terms),
+            key=str,
         )
 
     return parts.exponent != 0 or reach(1) != reach(-1)
@@ -267,5 +305,3 @@ def reads_any(expr: Basic, names: Iterable[str]) -> bool:
     """Whether an expression reads one of these tensors."""
     wanted = frozenset(names)
     return any(isinstance(n, Entry) and n.tensor in wanted for n in walk(expr))
-
-

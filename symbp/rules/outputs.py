@@ -15,13 +15,35 @@ from functools import reduce
 from itertools import product
 from math import gcd
 
-from sympy import Basic, Expr, Poly, Pow, Rational, Symbol, cancel, exp, fraction, powdenest, together
+from sympy import (
+    Basic,
+    Expr,
+    Poly,
+    Pow,
+    Rational,
+    Symbol,
+    cancel,
+    exp,
+    fraction,
+    powdenest,
+    together,
+)
 
+from symbp.ir.functions import Largest, Smallest, varies
 from symbp.ir.network import Equation
 from symbp.ir.nodes import (
-    Entry, Iverson, Largest, Reduce, Slot, Smallest, base_exponent, free_indices, is_leaf, slotted, substitute,
-    transform, varies, walk,
-)  # fmt: skip
+    Entry,
+    Iverson,
+    Reduce,
+    Slot,
+    base_exponent,
+    free_indices,
+    is_leaf,
+    slotted,
+    substitute,
+    transform,
+    walk,
+)
 from symbp.rewrite import alpha, cost, factor_common, pull_out
 
 
@@ -45,7 +67,9 @@ def _candidates(eq: Equation, partial: Expr) -> Iterator[Expr]:
         if solution is not None:
             yield from (f for f in (_replace(partial, solution),) if f is not None)
             inside = _replace_in_sums(eq, partial, solution)
-            yield from (f for f in (_replace(inside, solution),) if inside != partial and f is not None)
+            yield from (
+                f for f in (_replace(inside, solution),) if inside != partial and f is not None
+            )
 
 
 def rational(expr: Expr) -> Expr:
@@ -109,7 +133,10 @@ def _renamings(base: Expr, node: Basic) -> Iterator[dict[Basic, Expr]]:
     own = sorted(free_indices(base), key=lambda i: i.name)
     others = sorted(free_indices(node), key=lambda i: i.name)
     choices = [
-        sorted((o for o in others if (o.lower, o.upper) == (i.lower, i.upper)), key=lambda o: o != i) for i in own
+        sorted(
+            (o for o in others if (o.lower, o.upper) == (i.lower, i.upper)), key=lambda o: o != i
+        )
+        for i in own
     ]
     for chosen in product(*choices):
         yield dict(zip(own, chosen))
@@ -222,5 +249,3 @@ def _thresholds(eq: Equation, partial: Expr) -> Expr:
 
     found: Expr = transform(partial, visit)
     return found
-
-

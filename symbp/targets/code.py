@@ -78,7 +78,7 @@ def union(codes: Sequence[Code], frame: Sequence[Index]) -> tuple[Index, ...]:
 
 
 def add(terms: Sequence[tuple[int, Code]], frame: Sequence[Index]) -> Code:
-    """Σ ± terms, given with their signs; a positive one goes first where there is one, whole arrays before what is broadcast."""
+    """Σ ± terms, given with their signs: a positive one first, whole arrays before what is broadcast."""
     ordered = sorted(terms, key=lambda t: (t[0] < 0, t[1].text != "1", -len(t[1].axes)))
     axes = union([c for _, c in terms], frame)
     text = ""
@@ -108,7 +108,9 @@ def multiply(
         return _scaled(above, below, reduced[0], negative)
     rank = {"python": 0, "float": 1, "bool": 2}
     numbers = [c for c in above if c.kind == "python"]
-    arrays = sorted((c for c in above if c.kind != "python"), key=lambda c: (rank[c.kind], c.level != ATOM))
+    arrays = sorted(
+        (c for c in above if c.kind != "python"), key=lambda c: (rank[c.kind], c.level != ATOM)
+    )
     numbers_below = [c for c in below if c.kind == "python"]
     arrays_below = [c for c in below if c.kind != "python"]
     product = " * ".join(align(c, axes).at(MUL) for c in arrays)

@@ -7,7 +7,14 @@ from string import ascii_lowercase
 
 from symbp.ir.nodes import Index
 from symbp.targets.code import (
-    ATOM, MATMUL, MUL, Code, multiply, reduce_axes, transpose, union,
+    ATOM,
+    MATMUL,
+    MUL,
+    Code,
+    multiply,
+    reduce_axes,
+    transpose,
+    union,
 )  # fmt: skip
 
 
@@ -31,7 +38,10 @@ def _merged(operands: Sequence[Code], frame: Sequence[Index]) -> list[Code]:
     groups: dict[frozenset[Index], list[Code]] = {}
     for code in operands:
         groups.setdefault(frozenset(code.axes), []).append(code)
-    return [g[0] if len(g) == 1 and g[0].kind == "float" else multiply(g, (), frame) for g in groups.values()]
+    return [
+        g[0] if len(g) == 1 and g[0].kind == "float" else multiply(g, (), frame)
+        for g in groups.values()
+    ]
 
 
 def _alone(operands: list[Code], bound: frozenset[Index]) -> list[Code]:
@@ -72,11 +82,16 @@ def pair(a: Code, b: Code, done: frozenset[Index], frame: Sequence[Index]) -> Co
 
 
 def _matmul(
-    a: Code, b: Code, only_a: list[Index], only_b: list[Index], summed: list[Index], frame: Sequence[Index]
+    a: Code,
+    b: Code,
+    only_a: list[Index],
+    only_b: list[Index],
+    summed: list[Index],
+    frame: Sequence[Index],
 ) -> Code:
     """No shared axis survives: a @ b where one axis is summed, else tensordot."""
     first = [*only_a, *only_b]
-    if min(first, key=frame.index) in only_b:  # type: ignore[attr-defined]
+    if min(first, key=frame.index) in only_b:
         a, b, only_a, only_b = b, a, only_b, only_a
     k = summed[0]
     if len(summed) == 1 and len(b.axes) <= 2:
@@ -111,7 +126,7 @@ def _letters(indices: Sequence[Index]) -> dict[Index, str]:
     for index in dict.fromkeys(indices):
         own = index.name if len(index.name) == 1 and index.name in ascii_lowercase else ""
         used = set(found.values())
-        found[index] = own if own and own not in used else next(c for c in ascii_lowercase if c not in used)
+        found[index] = (
+            own if own and own not in used else next(c for c in ascii_lowercase if c not in used)
+        )
     return found
-
-

@@ -7,19 +7,71 @@ from dataclasses import replace
 from functools import reduce as fold
 
 from sympy import (
-    Abs, Add, And, Basic, E, Expr, Float, Idx, Integer, Mul, Not, Or, Pow, Rational, S, Symbol, cos, cosh, erf, exp,
-    log, pi, sign, sin, sinh, tan, tanh,
+    Abs,
+    Add,
+    And,
+    Basic,
+    E,
+    Expr,
+    Float,
+    Idx,
+    Integer,
+    Mul,
+    Not,
+    Or,
+    Pow,
+    Rational,
+    S,
+    Symbol,
+    cos,
+    cosh,
+    erf,
+    exp,
+    log,
+    pi,
+    sign,
+    sin,
+    sinh,
+    tan,
+    tanh,
 )  # fmt: skip
 from sympy.core.relational import Eq, Ge, Gt, Le, Lt, Ne, Relational
 
 from symbp.errors import CompilerError
+from symbp.ir.functions import Largest, LogAddExp, SafeInverse, Smallest
 from symbp.ir.nodes import (
-    Cases, Delta, Entry, Index, Iverson, Largest, LogAddExp, Reduce, SafeInverse, Smallest, base_exponent, entries,
-    factors, free_indices, size_of, summands, walk,
-)  # fmt: skip
+    Cases,
+    Delta,
+    Entry,
+    Index,
+    Iverson,
+    Reduce,
+    base_exponent,
+    entries,
+    factors,
+    free_indices,
+    size_of,
+    summands,
+    walk,
+)
 from symbp.rewrite import split_number
 from symbp.targets.code import (
-    AND, ATOM, COMPARE, MUL, NEGATE, OR, POWER, Code, add, align, call, multiply, negated, power, reduce_axes, union,
+    AND,
+    ATOM,
+    COMPARE,
+    MUL,
+    NEGATE,
+    OR,
+    POWER,
+    Code,
+    add,
+    align,
+    call,
+    multiply,
+    negated,
+    power,
+    reduce_axes,
+    union,
 )  # fmt: skip
 from symbp.targets.contraction import contract
 
@@ -57,6 +109,10 @@ class Printer:
     def __call__(self, expr: Basic) -> Code:
         if is_python_number(expr) and isinstance(expr, Expr):
             return self.number(expr)
+        return self.array(expr)
+
+    def array(self, expr: Basic) -> Code:
+        """What NumPy computes."""
         for kind, method in self._methods.items():
             if isinstance(expr, kind):
                 return method(self, expr)
@@ -87,10 +143,7 @@ class Printer:
             return self.product(expr)
         if isinstance(expr, Pow):
             return power(self.number(expr.base), self.exponent(expr.exp))
-        for kind, function in FUNCTIONS.items():
-            if isinstance(expr, kind):
-                return Code(f"float({function}({self.number(expr.args[0]).text}))", ATOM, (), "python")
-        raise CompilerError(f"the NumPy target has no text for {type(expr).__name__} in {expr}")
+        return Code(f"float({self.array(expr).text})", ATOM, (), "python")
 
     def exponent(self, expr: Expr) -> str:
         """The text of an exponent: 0.5 rather than 1 / 2."""
@@ -108,7 +161,9 @@ class Printer:
 
     def places(self, expr: Entry) -> Code:
         """A tensor at its indices: slices for fixed ones, a diagonal for repeated ones."""
-        if all(isinstance(i, Idx) for i in expr.indices) and len(set(expr.indices)) == len(expr.indices):
+        if all(isinstance(i, Idx) for i in expr.indices) and len(set(expr.indices)) == len(
+            expr.indices
+        ):
             return Code(expr.tensor, ATOM, expr.indices)
         slots = [":" if isinstance(i, Idx) else self.number(i).text for i in expr.indices]
         axes = tuple(i for i in expr.indices if isinstance(i, Idx))
@@ -266,7 +321,9 @@ class Printer:
             parts = [self.condition(a) for a in expr.args]
             axes = union(parts, self.frame)
             word, level = ("&", AND) if isinstance(expr, And) else ("|", OR)
-            return Code(f" {word} ".join(align(p, axes).at(level + 1) for p in parts), level, axes, "bool")
+            return Code(
+                f" {word} ".join(align(p, axes).at(level + 1) for p in parts), level, axes, "bool"
+            )
         raise CompilerError(f"the NumPy target has no text for the condition {expr}")
 
     def reduction(self, expr: Reduce) -> Code:
@@ -282,7 +339,9 @@ class Printer:
         inner.helpers = self.helpers
         numbers = [f for f in factors(body) if is_python_number(f)]
         arrays = [f for f in factors(body) if not is_python_number(f) and inverse(f) is None]
-        for divisor in (f for f in factors(body) if not is_python_number(f) and inverse(f) is not None):
+        for divisor in (
+            f for f in factors(body) if not is_python_number(f) and inverse(f) is not None
+        ):
             axes = free_indices(divisor)
             home = next((k for k, a in enumerate(arrays) if axes <= free_indices(a)), None)
             if home is None:
@@ -290,7 +349,11 @@ class Printer:
             else:
                 arrays[home] = Mul(arrays[home], divisor, evaluate=False)
         code = contract([inner.numeric(inner(a)) for a in arrays], bound, inner.frame)
-        return code if not numbers else multiply_numbers(self.product_parts(Mul(*numbers)), code, self.frame)
+        return (
+            code
+            if not numbers
+            else multiply_numbers(self.product_parts(Mul(*numbers)), code, self.frame)
+        )
 
     def numeric(self, code: Code) -> Code:
         """The code as numbers of the working dtype where it is a comparison."""
@@ -305,7 +368,9 @@ class Printer:
     _methods: dict[type, Callable[[Printer, Basic], Code]]
 
 
-def multiply_numbers(parts: tuple[list[Code], list[Code]], code: Code, frame: Sequence[Index]) -> Code:
+def multiply_numbers(
+    parts: tuple[list[Code], list[Code]], code: Code, frame: Sequence[Index]
+) -> Code:
     """An array times a Python number."""
     above, below = parts
     return multiply([*above, code], below, frame)
@@ -328,5 +393,3 @@ def _is_decimal(number: Rational) -> bool:
 def first_tensor(expr: Basic) -> str | None:
     """A tensor that an expression reads, to take the working dtype from."""
     return next((e.tensor for e in entries(expr) if not e.is_whole), None)
-
-

@@ -26,7 +26,9 @@ def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
     dense, scattered = _split(assign)
     lines = []
     if dense != 0 or not scattered:
-        lines.append(f"{assign.name} = {_whole(printer, assign, dense, owned=assign.owned or bool(scattered))}")
+        lines.append(
+            f"{assign.name} = {_whole(printer, assign, dense, owned=assign.owned or bool(scattered))}"
+        )
     else:
         shape = _shape(printer, assign.indices)
         lines.append(f"{assign.name} = np.zeros({shape}, dtype={printer.dtype})")
@@ -60,7 +62,11 @@ def _whole(printer: Printer, assign: Assign, expr: Expr, owned: bool) -> str:
     if code.kind == "bool":
         code = Code(f"({code.text}).astype({printer.dtype})", ATOM, code.axes)
     if not assign.indices:
-        return code.text if code.kind != "python" else f"np.asarray({code.text}, dtype={printer.dtype})"
+        return (
+            code.text
+            if code.kind != "python"
+            else f"np.asarray({code.text}, dtype={printer.dtype})"
+        )
     shape = _shape(printer, assign.indices)
     if not code.axes:
         return f"np.full({shape}, {code.text}, dtype={printer.dtype})"
@@ -101,7 +107,9 @@ def _scatter(printer: Printer, assign: Assign, deltas: list[Delta], value: Expr)
     place = {i: printer.number(position).text for i, position in fixed.items()}
     axes = [leader[i] for i in assign.indices if leader[i] not in place]
     distinct = list(dict.fromkeys(axes))
-    code = align(printer(substitute(value, {i: fixed.get(at, at) for i, at in leader.items()})), distinct)
+    code = align(
+        printer(substitute(value, {i: fixed.get(at, at) for i, at in leader.items()})), distinct
+    )
     slots = [place.get(leader[i], ":") for i in assign.indices]
     while slots and slots[-1] == ":":
         slots.pop()
@@ -181,6 +189,10 @@ def _sizes(schedule: Schedule) -> tuple[str, ...]:
         for size in d.shape:
             found |= dict.fromkeys(sorted(symbol.name for symbol in size.free_symbols))
     bodies = (schedule.forward, schedule.predict, schedule.backward)
-    known = {*program.declarations, *schedule.adjoint.seeds.values(), *(a.name for body in bodies for a in body)}
+    known = {
+        *program.declarations,
+        *schedule.adjoint.seeds.values(),
+        *(a.name for body in bodies for a in body),
+    }
     read = [name for body in bodies for name in reads_of(body)]
     return tuple(found | dict.fromkeys(name for name in read if name not in known))
