@@ -82,7 +82,7 @@ class _Simplify:
             record(f"substitute ∂L/∂{tensor}", "fewer operations than computing it apart", after)
         stated = sums_to_one(expr, self.program.declarations)
         if stated != expr:
-            record("data sum to 1", "stated of the input", self.tidy(stated))
+            record("data sum to 1", "stated of the input: Σ_i t_i = 1", self.tidy(stated))
         return replace(a, expr=expr, steps=tuple(steps))
 
     def inline_one(self, expr: Expr) -> tuple[str, Expr] | None:
@@ -114,7 +114,7 @@ class _Simplify:
         beside = _beside(expr, source)
         opened = _beside(distribute(expr), source)
         for form in dict.fromkeys((plain, beside, opened, distribute(opened), distribute(plain))):
-            yield self.tidy(sums_to_one(form, self.program.declarations))
+            yield self.tidy(form)
 
     def tidy(self, expr: Expr) -> Expr:
         """Constant factors before sums, sums merged, common factors before terms; whatever of it costs least."""
