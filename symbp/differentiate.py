@@ -38,6 +38,7 @@ from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
 from symbp.ir.trace import Step
 from symbp.rewrite import bound_indices, contract, factor_common, fresh_index, standard_names
 from symbp.rules.outputs import in_terms_of_output
+from symbp.validate import RESERVED
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ def differentiate(program: Program, wrt: tuple[str, ...]) -> AdjointProgram:
 
 
 def _adjoint_names(program: Program) -> dict[str, str]:
-    """d + name, with underscores behind it where the user's own names take that."""
-    taken = set(program.declarations)
+    """d + name, with underscores behind it where the user's own names, or the module's, take that."""
+    taken = set(program.declarations) | program.sizes() | RESERVED
     names = {}
     for tensor in program.declarations:
         name = "d" + tensor

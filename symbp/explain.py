@@ -36,20 +36,24 @@ def document(
     adjoint: AdjointProgram,
     gradients_code: Mapping[str, tuple[str, ...]] | None = None,
     declared: Program | None = None,
+    stable: Sequence[Step] = (),
 ) -> str:
     """The derivation as a complete LaTeX document for pdflatex.
 
     `gradients_code` gives, for a tensor, the Python statements that compute its gradient; they are shown at the end.
     `declared` is the program before any rewriting: it still has the equations that a rewriting made superfluous.
+    `stable` are the steps from the formulas derived to those computed.
     """
-    derivation = _Derivation(adjoint, declared, _Latex(adjoint), gradients_code or {})
+    derivation = _Derivation(adjoint, declared, _Latex(adjoint), gradients_code or {}, stable)
     title = rf"The gradient of \texttt{{{notation.escape(adjoint.program.name)}}}"
     return latex_page(title, derivation.sections())
 
 
-def text_document(adjoint: AdjointProgram, declared: Program | None = None) -> str:
+def text_document(
+    adjoint: AdjointProgram, declared: Program | None = None, stable: Sequence[Step] = ()
+) -> str:
     """The same as plain Unicode text; a formula is never wrapped, so that it can be copied whole."""
-    derivation = _Derivation(adjoint, declared, _Text(adjoint), {})
+    derivation = _Derivation(adjoint, declared, _Text(adjoint), {}, stable)
     return text_page(f"The gradient of {adjoint.program.name}", derivation.sections())
 
 
@@ -90,6 +94,7 @@ class _Derivation:
         declared: Program | None,
         write: Notation,
         code: Mapping[str, tuple[str, ...]],
+        stable: Sequence[Step],
     ) -> None:
         self.adjoint = adjoint
         self.declared = declared or adjoint.program
@@ -97,6 +102,7 @@ class _Derivation:
         self.names = adjoint.adjoint_names()
         self.write = write
         self.code = code
+        self.stable = stable
 
     def sections(self) -> tuple[Section, ...]:
         found = (
@@ -105,6 +111,7 @@ class _Derivation:
             Section("Local partials", tuple(self.partials())),
             Section("Adjoints", tuple(self.adjoints())),
             Section("Gradients", tuple(self.gradients())),
+            Section("In floating point", tuple(self.computed())),
         )
         return tuple(section for section in found if section.blocks)
 
@@ -242,6 +249,21 @@ class _Derivation:
         if lines:
             yield Prose("In NumPy:")
             yield Code(lines)
+
+    def computed(self) -> Iterator[Block]:
+        """The forms in which the module computes what could overflow as written."""
+        if not self.stable:
+            return
+        yield Prose(
+            "The module computes equal forms of these, in which nothing overflows or turns to log 0."
+        )
+        tensors = self.adjoint.tensors()
+        rows: list[Row] = []
+        for step in self.stable:
+            indices = self.indices_of(tensors.get(step.subject, step.subject))
+            rows.append(Row(self.tensor(step.subject, indices), self.write.formula(step.before)))
+            rows.append(Row("", self.write.formula(step.after)))
+        yield Display(tuple(rows))
 
     def chained(self, left: str, first: Expr, steps: Sequence[Step], last: Expr) -> Iterator[Row]:
         """left = first = … = last. A step that rewrites only a part stands as an equation of its own."""

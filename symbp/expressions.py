@@ -155,7 +155,13 @@ class ExpressionCheck:
             raise self._foreign(str(node.base.label), tuple(node.base.shape or ()))
         name = self.atoms[node.base]
         check_entry(name, self.declarations[name].shape, node.indices)
-        return self._all(node.indices)
+        return self._places(node.indices)
+
+    def _places(self, places: Iterable[Expr]) -> frozenset[Index]:
+        """The free indices of places that have been checked; the others consist of sizes."""
+        return self._all(
+            leaf for p in places for leaf in ((p,) if isinstance(p, Idx) else sizes_in(p))
+        )
 
     def _symbol(self, symbol: Symbol) -> frozenset[Index]:
         if symbol in self.atoms:
@@ -222,13 +228,13 @@ class ExpressionCheck:
         return free
 
     def _delta(self, node: KroneckerDelta) -> frozenset[Index]:
-        """δ_ij: two indices over one size, or an index and a place in its range."""
+        """δ_ij: two indices over one size, or an index and a place, not provably outside its range."""
         first, *rest = sorted(node.args, key=lambda a: not isinstance(a, Idx))
         if not isinstance(first, Idx) or len(rest) != 1:
             raise not_yet(f"{self.subject}: {show(node)} without a plain index")
         subject = f"{self.subject}: {show(node)} over index {first}"
         check_position(subject, check_index(first), rest[0])
-        return self._all(node.args)
+        return self._places(node.args)
 
     def _unsupported(self, node: Basic) -> ModelError:
         name = node.func.__name__

@@ -9,9 +9,10 @@ from sympy import Expr, Idx
 
 from symbp.contraction import nest
 from symbp.ir.nodes import Entry, Reduce, rebuild, tensors_of, walk
-from symbp.ir.program import Adjoint, AdjointProgram, Program
+from symbp.ir.program import Adjoint, AdjointProgram
 from symbp.ir.schedule import Assign, Schedule, reads_of
 from symbp.share import Sharing, worth_sharing
+from symbp.validate import RESERVED
 
 Fits = Callable[[Assign], bool]  # whether the target language can say a statement in one line
 
@@ -19,8 +20,9 @@ Fits = Callable[[Assign], bool]  # whether the target language can say a stateme
 def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Schedule:
     """`meanings` are the formulas of tensors and adjoints before they were stabilised, for the comments."""
     program = adjoint.program
-    names = set(program.declarations) | set(adjoint.adjoint_names().values()) | _sizes(program)
-    sharing = Sharing(names, program.indices)
+    adjoints = {*adjoint.tensors(), *adjoint.adjoint_names().values()}
+    taken = {*RESERVED, *program.declarations, *program.sizes(), *adjoints}
+    sharing = Sharing(taken, program.indices)
     like = next(
         d.name
         for d in program.declarations.values()
@@ -50,8 +52,7 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
     goal = [program.loss] if program.loss else list(program.outputs)
     kept_forward = _reaching(shared_forward, {*goal, *(cached & computed)})
     parameters = {d.name for d in program.declarations.values() if d.kind == "param"}
-    seeds = set(adjoint.seeds.values())
-    read = set(reads_of(tuple(shared_backward))) - parameters - seeds
+    read = cached - parameters - set(adjoint.seeds.values())
     order = [*program.declarations, *(a.name for a in shared_forward)]
     cache = tuple(sorted(read, key=lambda r: (order.index(r) if r in order else len(order), r)))
     return Schedule(
@@ -61,12 +62,6 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
         _reaching(shared_forward, set(program.outputs)),
         cache,
     )
-
-
-def _sizes(program: Program) -> set[str]:
-    return {
-        s.name for d in program.declarations.values() for size in d.shape for s in size.free_symbols
-    }
 
 
 def _live(adjoint: AdjointProgram) -> list[Adjoint]:

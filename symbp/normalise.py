@@ -14,6 +14,7 @@ from sympy import (
     Abs,
     Add,
     Basic,
+    Eq,
     Expr,
     Function,
     Idx,
@@ -34,9 +35,21 @@ from sympy.logic.boolalg import BooleanFunction
 from symbp.errors import CompilerError
 from symbp.ir.functions import Largest, Smallest
 from symbp.ir.network import Declared, Equation
-from symbp.ir.nodes import Cases, Delta, Entry, Index, Reduce, free_indices, size_of, sum_over, walk
+from symbp.ir.nodes import (
+    Cases,
+    Delta,
+    Entry,
+    Index,
+    Iverson,
+    Reduce,
+    free_indices,
+    size_of,
+    sum_over,
+    walk,
+)
 from symbp.ir.program import Program
 from symbp.rewrite import contract, fresh_index
+from symbp.validate import provably_inside
 
 Names = Mapping[Basic, Expr]
 
@@ -120,8 +133,16 @@ def _without_delta(expr: Expr) -> Expr:
     return expr
 
 
+def _delta(left: Expr, right: Expr, *_: Expr) -> Expr:
+    """δ_ij; a comparison where a place may lie outside the index's range: Σ_i δ_i7 is then not always 1."""
+    index, place = (left, right) if isinstance(left, Idx) else (right, left)
+    if isinstance(place, Idx) or provably_inside(place, size_of(index)):
+        return Delta(left, right)
+    return Iverson(Eq(index, place, evaluate=False))
+
+
 _NODES: dict[type, Callable[..., Expr]] = {
-    KroneckerDelta: lambda a, b, *_: Delta(a, b),
+    KroneckerDelta: _delta,
     Max: Largest,
     Min: Smallest,
 }

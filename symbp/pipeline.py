@@ -21,6 +21,7 @@ from symbp.files import write_files
 from symbp.ir.network import Declared
 from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program
 from symbp.ir.schedule import Schedule, check_schedule
+from symbp.ir.trace import Step
 from symbp.lower import lower
 from symbp.normalise import normalise
 from symbp.notation import lhs_text, text
@@ -47,7 +48,7 @@ def derive(
     names = _wrt(declared, wrt)
     plain = normalise(declared)
     check_program(plain)
-    program = expose(plain)
+    program = expose(plain, names)
     check_program(program)
     tell("differentiate")
     adjoint = differentiate(program, names)
@@ -62,9 +63,12 @@ def derive(
     schedule = lower(stable, _meanings(plain, simple), target.fits)
     check_schedule(schedule)
     tell("emit")
+    computed = {a.name for a in (*schedule.forward, *schedule.backward)}
+    changed = stable.program.trace[len(program.trace) :]
+    safe = tuple(step for step in changed if step.subject in computed)
     equations = tuple(f"{lhs_text(e.name, e.indices)} = {text(e.expr)}" for e in plain.equations)
     source = emit(target.module(schedule, equations), __version__)
-    return Derivation(declared, plain, simple, schedule, equations, source)
+    return Derivation(declared, plain, simple, safe, schedule, equations, source)
 
 
 def _wrt(declared: Declared, wrt: Iterable[str] | None) -> tuple[str, ...]:
@@ -97,6 +101,7 @@ class Derivation:
         declared: Declared,
         program: Program,
         adjoint: AdjointProgram,
+        stable: tuple[Step, ...],
         schedule: Schedule,
         equations: tuple[str, ...],
         source: str,
@@ -107,17 +112,18 @@ class Derivation:
         self._declared = declared
         self._program = program
         self._adjoint = adjoint
+        self._stable = stable
         self._schedule = schedule
 
     @cached_property
     def latex(self) -> str:
         """The derivation as a LaTeX document."""
-        return document(self._adjoint, None, self._program)
+        return document(self._adjoint, None, self._program, self._stable)
 
     @cached_property
     def text(self) -> str:
         """The derivation as plain text."""
-        return text_document(self._adjoint, self._program)
+        return text_document(self._adjoint, self._program, self._stable)
 
     @cached_property
     def gradients(self) -> dict[str, str]:
@@ -155,7 +161,7 @@ class Derivation:
         adjoint = next((a for a in self._adjoint.adjoints if a.tensor == name), None)
         if adjoint is None:
             wanted = (*self._adjoint.wrt, *_wrt(self._declared, [name]))
-            again = simplify(differentiate(self._adjoint.program, wanted))
+            again = simplify(differentiate(expose(self._program, wanted), wanted))
             adjoint = next((a for a in again.adjoints if a.tensor == name), None)
         if adjoint is None:
             raise ModelError(

@@ -19,7 +19,6 @@ from symbp.ir.nodes import (
     Reduce,
     entries,
     free_indices,
-    is_leaf,
     substitute,
     summands,
     tensors_of,
@@ -177,5 +176,5 @@ def divisors(expr: Basic) -> set[Expr]:
     found: set[Expr] = set()
     for node in walk(expr):
         if isinstance(node, Pow) and node.exp.could_extract_minus_sign():
-            found.update(Entry(e.tensor) for e in entries(node.base) if not is_leaf(node.exp))
+            found.update(Entry(e.tensor) for e in entries(node.base))
     return found

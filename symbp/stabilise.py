@@ -7,7 +7,7 @@ equation, forward and adjoint, by the rules of `symbp.rules.exponentials`. Neith
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from sympy import Add, Basic, Expr, Mul, Pow, S, exp, log
@@ -40,8 +40,11 @@ from symbp.rules.outputs import rational
 MOST_LEVELS = 4  # how deep definitions are looked into below a logarithm
 
 
-def expose(program: Program) -> Program:
-    """Exponentials that a quotient or a logarithm reads, put in its place; equations that nothing reads then go."""
+def expose(program: Program, keep: Collection[str] = ()) -> Program:
+    """Exponentials that a quotient or a logarithm reads, put in its place; equations that nothing reads then go.
+
+    Tensors in `keep` stay as they are: a gradient in one of them is asked for.
+    """
     definitions: dict[str, Equation] = {}
     equations, steps = [], []
     for eq in program.equations:
@@ -53,9 +56,9 @@ def expose(program: Program) -> Program:
             eq = replace(eq, expr=named)
         equations.append(eq)
         whole = _inline(eq.expr, definitions)
-        if exponentials(whole) is not None and not is_quotient(whole):
+        if eq.name not in keep and exponentials(whole) is not None and not is_quotient(whole):
             definitions[eq.name] = replace(eq, expr=whole)
-    kept = _reachable(program, equations) if steps else tuple(equations)
+    kept = _reachable(program, equations, keep) if steps else tuple(equations)
     return replace(program, equations=kept, trace=(*program.trace, *steps))
 
 
@@ -85,8 +88,10 @@ def _inline(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
     return expr
 
 
-def _reachable(program: Program, equations: list[Equation]) -> tuple[Equation, ...]:
-    live = {*program.outputs, *([program.loss] if program.loss else [])}
+def _reachable(
+    program: Program, equations: list[Equation], keep: Collection[str]
+) -> tuple[Equation, ...]:
+    live = {*keep, *program.outputs, *([program.loss] if program.loss else [])}
     for eq in reversed(equations):
         if eq.name in live:
             live.update(tensors_of(eq.expr))
@@ -94,7 +99,10 @@ def _reachable(program: Program, equations: list[Equation]) -> tuple[Equation, .
 
 
 def stabilise(adjoint: AdjointProgram) -> AdjointProgram:
-    """The same adjoint program with every equation in a form that is safe to evaluate."""
+    """The same adjoint program with every equation in a form that is safe to evaluate.
+
+    The program's trace gains a step for each equation, forward or adjoint, that changed.
+    """
     program = adjoint.program
     definitions = {eq.name: eq for eq in program.equations if has_exponential(eq.expr)}
     pure = {name: eq for name, eq in definitions.items() if is_pure(eq.expr)}
@@ -127,8 +135,8 @@ def stabilise(adjoint: AdjointProgram) -> AdjointProgram:
     for a in adjoint.adjoints:
         after = safe(a.expr, a.indices)
         if after != a.expr:
-            step = Step(f"∂L/∂{a.tensor}", "stabilise", "equal, and cannot overflow", a.expr, after)
-            a = replace(a, expr=after, steps=(*a.steps, step))
+            steps.append(Step(a.name, "stabilise", "equal, and cannot overflow", a.expr, after))
+            a = replace(a, expr=after)
         adjoints.append(a)
     program = replace(program, equations=tuple(equations), trace=(*program.trace, *steps))
     return replace(adjoint, program=program, adjoints=tuple(adjoints))

@@ -40,8 +40,8 @@ from symbp.ir.nodes import Index, size_of
 RESERVED = frozenset(
     "np numpy params cache arrays adjoints outputs rng learning_rate grads dtype loss PARAMETERS INPUTS"
     " init forward backward value_and_grad predict step"
-    " bool complex dict enumerate float int isinstance len list max min object range set sorted str"
-    " sum tuple type zip KeyError TypeError ValueError erf".split()
+    " bool complex dict enumerate float int isinstance iter len list max min next object range set"
+    " sorted str sum tuple type zip KeyError TypeError ValueError erf".split()
 )
 """Names that the emitted module keeps: its arguments, its functions, and the builtins it may call."""
 
@@ -147,8 +147,7 @@ def check_size(subject: str, size: object) -> Expr:
                 f"{subject}: {show(symbol)} in its size is no size; make sizes with sizes(…)"
             )
         check_variable("size", symbol.name)
-    allowed = (Symbol, Rational, Add, Mul, Pow, floor, ceiling)
-    if not all(isinstance(e, allowed) for e in subexpressions(value)):
+    if not _is_size_arithmetic(value):
         raise model_error(f"{subject}: size {show(value)} is no integer expression of sizes")
     if not value.is_integer:
         raise model_error(f"{subject}: size {show(value)} may be a fraction; use floor or ceiling")
@@ -186,11 +185,25 @@ def same_size(left: Expr, right: Expr) -> bool:
     return bool(expand(left - right) == 0)
 
 
+def provably_inside(place: Expr, size: Expr) -> bool:
+    """Whether a place is on an axis of this size for all values of the sizes in both."""
+    return bool(_least(place).is_nonnegative and _least(size - 1 - place).is_nonnegative)
+
+
 @lru_cache(maxsize=10_000)
 def _least(expr: Expr) -> Expr:
     """A size expression with each size n written as 1 + n', n' ≥ 0: SymPy can decide its sign."""
     above = {s: 1 + Dummy(integer=True, nonnegative=True) for s in expr.free_symbols}
     return expand(expr.xreplace(above))
+
+
+def _is_size_arithmetic(expr: Expr) -> bool:
+    """Whether there is nothing in it but numbers, symbols, + - * / **, floor and ceiling."""
+    allowed = (Symbol, Rational, Add, Mul, floor, ceiling)
+    return all(
+        isinstance(e, allowed) or (isinstance(e, Pow) and e.exp.is_Integer)
+        for e in subexpressions(expr)
+    )
 
 
 def subexpressions(expr: Basic) -> Iterator[Basic]:
@@ -216,7 +229,8 @@ def _expression(value: object) -> Expr | None:
 def check_entry(tensor: str, shape: tuple[Expr, ...], key: tuple[object, ...]) -> tuple[Expr, ...]:
     """The indices of `tensor[key]`, one for each axis.
 
-    Each is an index of exactly the axis's size, or an integer or size expression inside the axis.
+    Each is an index of exactly the axis's size, or an integer or size expression that is not
+    provably outside the axis.
     """
     entry = f"{tensor}[{', '.join(map(_position, key))}]"
     if len(key) != len(shape):
@@ -259,7 +273,10 @@ def check_position(subject: str, size: Expr, index: object) -> Expr:
 
 
 def _check_arithmetic(subject: str, size: Expr, value: Expr) -> Expr:
-    """An index that is no plain `Idx`: a number or a size expression, provably inside the axis."""
+    """An index that is no plain `Idx`: a number or a size expression, not provably outside the axis.
+
+    One that is not provably inside either is checked by the emitted module, when the sizes are known.
+    """
     if value.has(Float):
         raise model_error(f"{subject}, a float; use an integer")
     for part in subexpressions(value):
@@ -273,11 +290,10 @@ def _check_arithmetic(subject: str, size: Expr, value: Expr) -> Expr:
         raise not_yet(f"{subject} (a gather)")
     if value.has(Idx):
         raise not_yet(f"{subject} (a shifted or strided index)")
+    if not _is_size_arithmetic(value):
+        raise model_error(f"{subject}, which is no integer expression of sizes")
     above, below = _least(value), _least(size - 1 - value)
     if above.is_negative or below.is_negative:
         fault = "negative" if above.is_negative else "outside"
         raise model_error(f"{subject}, which is {fault}; its last entry is {size - 1}")
-    # NumPy refuses an integer beyond the end by itself; from a negative one it would wrap around.
-    if not above.is_nonnegative or not (below.is_nonnegative or value.is_Integer):
-        raise not_yet(f"{subject}, and its size is {size}: a check at run time")
     return value

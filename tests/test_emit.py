@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import shutil
 import subprocess
-from collections.abc import Callable
+import symtable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,9 +20,10 @@ from sympy import Expr, Idx, Integer, Symbol, floor
 
 from symbp.emit import emit
 from symbp.errors import CompilerError, ModelError
-from symbp.ir.module import Body, Line, Module
+from symbp.ir.module import Body, Line, Module, Place
 from symbp.ir.network import Declaration
 from symbp.layout import comment, statement
+from symbp.validate import RESERVED
 
 n, d, h, k, m, T = (Symbol(s, integer=True, positive=True) for s in "n d h k m T".split())
 
@@ -445,6 +449,31 @@ def test_an_open_size_is_a_keyword() -> None:
         both.forward({}, np.ones(5), n=2, m=4)
 
 
+def test_places_are_checked() -> None:
+    """Behind the shapes, with the sizes that they need and the body does not."""
+    places = (Place("x0", 0, 2 * m - 6, n), Place("u", 1, Integer(7), floor(k / 2)))
+    source = sized((n, m), (m, k))
+    source = replace(source, forward=replace(source.forward, places=places))
+    made = load(source)
+    head = emit(source, "0").partition("    n, m = x0.shape\n")[2].partition("\n\n")[0]
+    assert head == (
+        "    k = x1.shape[1]\n"
+        "    _check_shapes(arrays, x1=(m, k))\n"
+        '    _check_place("x0[2 * m - 6]", 0, 2 * m - 6, n)\n'
+        '    _check_place("u[:, 7]", 1, 7, k // 2)'
+    )
+    made.forward({}, np.ones((5, 3)), np.ones((3, 16)))
+    for shapes, message in [
+        (((5, 2), (2, 16)), "x0[2 * m - 6]: place -2 is outside axis 0, which has size 5"),
+        (((5, 6), (6, 16)), "x0[2 * m - 6]: place 6 is outside axis 0, which has size 5"),
+        (((5, 3), (3, 15)), "u[:, 7]: place 7 is outside axis 1, which has size 7"),
+        (((5, 2), (3, 16)), "x1: axis 0 must have size m = 2 (from x0), got 3"),
+    ]:
+        with pytest.raises(ValueError) as caught:
+            made.forward({}, *map(np.ones, shapes))
+        assert str(caught.value) == message
+
+
 def test_forward_takes_an_input_that_alone_tells_a_size() -> None:
     """predict does not: what tells a size there may be the target."""
     text = emit(
@@ -588,6 +617,13 @@ def test_erf(dtype: Any) -> None:
 # The text
 
 
+CHECKS = Path(__file__).parent.parent / "templates" / "numpy" / "checks.jinja"
+
+
+def constant(rng, shape, dtype):  # type: ignore[no-untyped-def]
+    return np.ones(shape, dtype)
+
+
 LONG = "a_rather_long_size_name"
 LONG_SIZES = [Symbol(f"{LONG}_{number}", integer=True, positive=True) for number in range(4)]
 LONG_PARAMETERS = tuple(
@@ -638,6 +674,16 @@ TEXTS = {
     "wide": WIDE,
     "sizes": sized((2 * m + 1,), (n + k, n - k), (T,), reads="m n k T"),
     "open": sized((n + m, 3), reads="T"),
+    "places": module(
+        inputs=(given("x", s, j),),
+        sizes=("n", "d"),
+        forward=replace(
+            body("x", "loss = x[7, d - 2]"),
+            places=(Place("x", 0, Integer(7), n), Place("x", 1, d - 2, d)),
+        ),
+        loss="loss",
+    ),
+    "init": replace(MLP, parameters=(param("W1", a, j, init=constant), *MLP.parameters[1:])),
     "nothing": module(forward=body("", "loss = np.float64(0)"), loss="loss"),
     "erf": replace(LAYER, helpers=("erf",), inputs=(given("x", s), given("z", s, integer=True))),
 }
@@ -662,6 +708,23 @@ def test_it_imports_numpy_alone(name: str) -> None:
     tree = ast.parse(emit(TEXTS[name], "0.1.0"))
     imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
     assert [ast.unparse(node) for node in imports] == ["import numpy as np"]
+
+
+def names_read(table: symtable.SymbolTable) -> Iterator[str]:
+    """The names of the module and of Python that its functions read."""
+    for inner in table.get_children():
+        yield from (s.get_name() for s in inner.get_symbols() if s.is_global())
+        yield from names_read(inner)
+
+
+def test_names_that_the_module_reads_are_reserved() -> None:
+    """A tensor of such a name would hide it. Names that begin with _ are nobody's but the module's."""
+    tables = [symtable.symtable(emit(text, "0"), name, "exec") for name, text in TEXTS.items()]
+    own = {name for table in tables for name in table.get_identifiers()}
+    checks = set(re.findall(r"^def (\w+)", CHECKS.read_text("utf-8"), re.MULTILINE))
+    assert checks <= own, f"no text has {sorted(checks - own)}"
+    read = {name for table in tables for name in names_read(table)} | own
+    assert {name for name in read if not name.startswith("_")} <= RESERVED
 
 
 def test_the_head_of_forward_is_short() -> None:

@@ -81,7 +81,8 @@ def test_softmax_with_cross_entropy_step_by_step() -> None:
         "  ∂L/∂z2[s,i] = Σ_{c,s'} ∂L/∂y[s',c] ∂y[s',c]/∂z2[s,i]\n",
         "      = Σ_{c,s'} δ_ss' ∂L/∂y[s',c] y[s',c] (δ_ci − y[s',i])\n",
         "(contract δ: Σ_i δ_ij f_i = f_j)\n",
-        "      = (y[s,i] − t[s,i]) / n    (substitute ∂L/∂y: ",
+        "      = (y[s,i] (Σ_c t[s,c]) − t[s,i]) / n    (substitute ∂L/∂y: ",
+        "      = (y[s,i] − t[s,i]) / n    (data sum to 1: ",
         "  ∂L/∂W2[i,a] = Σ_s ∂L/∂z2[s,i] h1[s,a]    (shape k × h)\n",
     )
 

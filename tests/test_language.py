@@ -107,6 +107,20 @@ def test_a_place_inside_an_axis_is_an_index(size: Any, place: Any) -> None:
     assert x[place].indices == (place,)
 
 
+@pytest.mark.parametrize(
+    ("size", "place"),
+    [(k, k - 2), (k, n - 1), (4, k), (k, floor(k / 2)), (k - 1, 0), (2 * k, n - k)],
+    ids=str,
+)
+def test_a_place_that_the_sizes_decide_is_an_index(size: Any, place: Any) -> None:
+    """The emitted module checks it; see test_places."""
+    net = Network("m")
+    x = net.input("x", indices("p", size))
+    net.loss(x[place])
+    loss = net.declared().loss
+    assert loss is not None and loss.expr.indices == (place,)
+
+
 def test_indices_may_repeat() -> None:
     net = Network("m")
     A = net.param("A", i, c)

@@ -19,6 +19,16 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A fixed position on an axis of a tensor, which may lie outside it: the sizes decide."""
+
+    tensor: str
+    axis: int
+    position: Expr
+    size: Expr  # of the axis
+
+
+@dataclass(frozen=True)
 class Body:
     """A function body, with the names that it reads from outside itself."""
 
@@ -26,6 +36,7 @@ class Body:
     reads: tuple[
         str, ...
     ]  # parameters, inputs, constants, sizes, adjoint seeds or forward values, in a fixed order
+    places: tuple[Place, ...] = ()  # what it reads at, once each; to be checked before it runs
 
 
 @dataclass(frozen=True)

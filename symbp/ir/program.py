@@ -30,6 +30,11 @@ class Program:
     indices: tuple[Index, ...]  # the user's indices, to name derived sums with
     trace: tuple[Step, ...] = ()
 
+    def sizes(self) -> set[str]:
+        """The names of the sizes that axes mention."""
+        declared = self.declarations.values()
+        return {s.name for d in declared for size in d.shape for s in size.free_symbols}
+
     def indices_of(self, tensor: str) -> tuple[Index, ...]:
         """The declared indices of a tensor; none for the loss."""
         return self.declarations[tensor].indices if tensor in self.declarations else ()

@@ -11,7 +11,7 @@ these can overflow where the value itself does not; softmax, sigmoid and softplu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sympy import (
@@ -299,9 +299,3 @@ def is_positive(expr: Expr) -> bool:
 def has_exponential(expr: Basic) -> bool:
     """Whether an exponential stands in an expression."""
     return any(isinstance(n, (exp, cosh, sinh)) for n in walk(expr))
-
-
-def reads_any(expr: Basic, names: Iterable[str]) -> bool:
-    """Whether an expression reads one of these tensors."""
-    wanted = frozenset(names)
-    return any(isinstance(n, Entry) and n.tensor in wanted for n in walk(expr))

@@ -23,10 +23,12 @@ from sympy import (
     Rational,
     S,
     Symbol,
+    ceiling,
     cos,
     cosh,
     erf,
     exp,
+    floor,
     log,
     pi,
     sign,
@@ -55,6 +57,7 @@ from symbp.ir.nodes import (
     walk,
 )
 from symbp.rewrite import split_number
+from symbp.shapes import size_code
 from symbp.targets.code import (
     AND,
     ATOM,
@@ -95,7 +98,7 @@ def inverse(factor: Expr) -> Expr | None:
 
 def is_python_number(expr: Basic) -> bool:
     """Whether nothing but numbers, sizes and constants stands in it: a Python number at run time."""
-    return not any(isinstance(n, (Entry, Idx, Reduce, Iverson, Delta)) for n in walk(expr))
+    return not any(isinstance(n, (Entry, Idx, Reduce, Iverson)) for n in walk(expr))
 
 
 class Printer:
@@ -137,6 +140,8 @@ class Printer:
             return self.number(Float(expr.evalf(17), 17))
         if expr.is_Rational and _is_decimal(expr):
             return self.number(Float(expr, 17))
+        if isinstance(expr, (floor, ceiling)):  # n // 2, in parentheses inside a product
+            return Code(size_code(expr), MUL - 1, (), "python")
         if isinstance(expr, (Add, Mul, Rational)):
             return self.sum(expr) if isinstance(expr, Add) else self.product(expr)
         if isinstance(expr, Pow) and expr.exp == -1:
@@ -349,11 +354,9 @@ class Printer:
             else:
                 arrays[home] = Mul(arrays[home], divisor, evaluate=False)
         code = contract([inner.numeric(inner(a)) for a in arrays], bound, inner.frame)
-        return (
-            code
-            if not numbers
-            else multiply_numbers(self.product_parts(Mul(*numbers)), code, self.frame)
-        )
+        if not numbers:
+            return code
+        return multiply_numbers(self.product_parts(Mul(*numbers)), code, self.frame)
 
     def numeric(self, code: Code) -> Code:
         """The code as numbers of the working dtype where it is a comparison."""

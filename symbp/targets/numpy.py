@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sympy import Add, Expr, Idx, Mul, expand_mul
+from sympy import Add, Expr, Idx, Mul, S, expand_mul
 
-from symbp.ir.module import Body, Line, Module
+from symbp.ir.module import Body, Line, Module, Place
 from symbp.ir.network import Declaration
-from symbp.ir.nodes import Delta, Entry, Index, factors, substitute, summands, walk
+from symbp.ir.nodes import (
+    Delta,
+    Entry,
+    Index,
+    entries,
+    factors,
+    size_of,
+    substitute,
+    summands,
+    walk,
+)
+from symbp.ir.program import Program
 from symbp.ir.schedule import Assign, Schedule, reads_of
 from symbp.layout import statement as wrap
 from symbp.notation import lhs_text, text
 from symbp.rewrite import bound_indices
 from symbp.targets.code import ATOM, Code, align
 from symbp.targets.expressions import Printer, first_tensor
+from symbp.validate import provably_inside
 
 WIDTH = 84  # columns of a statement in a function body of 88
 MOST_LINES = 7
@@ -92,8 +104,10 @@ def _split(assign: Assign) -> tuple[Expr, list[tuple[list[Delta], Expr]]]:
         return expr, []
     dense, scattered = [], []
     for term in summands(expand_mul(expr, deep=False)):
-        deltas = [f for f in factors(term) if isinstance(f, Delta)]
-        rest = Mul(*(f for f in factors(term) if not isinstance(f, Delta)))
+        deltas = [
+            f for f in factors(term) if isinstance(f, Delta) and set(f.args) & set(assign.indices)
+        ]
+        rest = Mul(*(f for f in factors(term) if f not in deltas))
         if deltas:
             scattered.append((deltas, rest))
         else:
@@ -103,12 +117,13 @@ def _split(assign: Assign) -> tuple[Expr, list[tuple[list[Delta], Expr]]]:
 
 def _scatter(printer: Printer, assign: Assign, deltas: list[Delta], value: Expr) -> str:
     """name[place] += value for a product of δ: fixed positions on some axes, diagonals of others."""
-    fixed, leader = _places(assign.indices, deltas)
+    fixed, leader, agree = _places(assign.indices, deltas)
     place = {i: printer.number(position).text for i, position in fixed.items()}
     axes = [leader[i] for i in assign.indices if leader[i] not in place]
     distinct = list(dict.fromkeys(axes))
     code = align(
-        printer(substitute(value, {i: fixed.get(at, at) for i, at in leader.items()})), distinct
+        printer(substitute(agree * value, {i: fixed.get(at, at) for i, at in leader.items()})),
+        distinct,
     )
     slots = [place.get(leader[i], ":") for i in assign.indices]
     while slots and slots[-1] == ":":
@@ -123,17 +138,24 @@ def _scatter(printer: Printer, assign: Assign, deltas: list[Delta], value: Expr)
 
 def _places(
     indices: tuple[Index, ...], deltas: list[Delta]
-) -> tuple[dict[Index, Expr], dict[Index, Index]]:
-    """(position of each fixed axis, the axis that each axis moves with), axes named by the first of their diagonal."""
+) -> tuple[dict[Index, Expr], dict[Index, Index], Expr]:
+    """(position of each fixed axis, the axis that each axis moves with, δ between positions of one axis).
+
+    Axes are named by the first of their diagonal.
+    """
     leader = {i: i for i in indices}
-    fixed: list[tuple[Index, Expr]] = []
+    pinned: list[tuple[Index, Expr]] = []
     for left, right in (d.args for d in deltas):
         if left in leader and right in leader:
             first, second = sorted((leader[left], leader[right]), key=indices.index)
             leader = {i: first if at == second else at for i, at in leader.items()}
         else:
-            fixed.append((left, right) if left in leader else (right, left))
-    return {leader[i]: position for i, position in fixed}, leader
+            pinned.append((left, right) if left in leader else (right, left))
+    fixed: dict[Index, Expr] = {}
+    agree: Expr = S.One
+    for i, position in pinned:
+        agree *= Delta(fixed.setdefault(leader[i], position), position)
+    return fixed, leader, agree
 
 
 def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
@@ -143,10 +165,12 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
     adjoints = adjoint.tensors()
     helpers: set[str] = set()
 
-    def body(assigns: tuple[Assign, ...]) -> Body:
-        return Body(tuple(_line(a, adjoints, helpers) for a in assigns), reads_of(assigns))
+    def body(assigns: tuple[Assign, ...], places: tuple[Place, ...] = ()) -> Body:
+        return Body(tuple(_line(a, adjoints, helpers) for a in assigns), reads_of(assigns), places)
 
-    forward, backward, predict = map(body, (schedule.forward, schedule.backward, schedule.predict))
+    forward = body(schedule.forward, _undecided(program, schedule.forward))
+    predict = body(schedule.predict, _undecided(program, schedule.predict))
+    backward = body(schedule.backward)  # reads and writes where forward has read
     names = adjoint.adjoint_names()
 
     def of_kind(kind: str) -> tuple[Declaration, ...]:
@@ -170,6 +194,22 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
         predict=predict if program.outputs else None,
         helpers=tuple(sorted(helpers)),
     )
+
+
+def _undecided(program: Program, assigns: tuple[Assign, ...]) -> tuple[Place, ...]:
+    """The fixed positions that these statements read at and that the sizes may put outside, by tensor and axis."""
+    shapes = {name: d.shape for name, d in program.declarations.items()}
+    shapes |= {a.name: tuple(map(size_of, a.indices)) for a in assigns}
+    read = [
+        Place(entry.tensor, axis, place, shapes[entry.tensor][axis])
+        for a in assigns
+        for entry in entries(a.expr)
+        for axis, place in enumerate(entry.indices)
+        if not isinstance(place, Idx)
+    ]
+    order = list(shapes)
+    found = [p for p in dict.fromkeys(read) if not provably_inside(p.position, p.size)]
+    return tuple(sorted(found, key=lambda p: (order.index(p.tensor), p.axis)))
 
 
 def _line(assign: Assign, adjoints: Mapping[str, str], helpers: set[str]) -> Line:

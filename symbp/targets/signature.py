@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from sympy import Expr
 
-from symbp.ir.module import Body, Module
+from symbp.ir.module import Body, Module, Place
 from symbp.ir.network import Declaration
 from symbp.layout import call, statement, unpack
-from symbp.shapes import Plan, plan_sizes, tuple_code
+from symbp.shapes import Plan, plan_sizes, size_code, tuple_code
 
 
 def shape_text(shape: Sequence[Expr]) -> str:
@@ -26,10 +26,11 @@ def shape_text(shape: Sequence[Expr]) -> str:
 class Signature:
     """What a function takes beside `params`, and how its sizes are found."""
 
-    reads: frozenset[str]  # names that its body reads
+    reads: frozenset[str]  # names that its body and its checks read
     inputs: tuple[Declaration, ...]
     constants: tuple[Declaration, ...]
     plan: Plan
+    places: tuple[Place, ...]  # to be checked
 
     def parameters(self) -> list[str]:
         """As they stand in a def."""
@@ -64,7 +65,8 @@ def signature_of(
 
     Where `complete`, inputs that the body does not read are taken too if they determine a size that stays open.
     """
-    reads = frozenset((*body.reads, *more))
+    sizes = {s.name for p in body.places for s in p.position.free_symbols | p.size.free_symbols}
+    reads = frozenset((*body.reads, *more, *sizes))
     inputs = [i for i in module.inputs if i.name in reads]
     plan = _plan(module, inputs, reads)
     for extra in module.inputs if complete else ():
@@ -75,7 +77,7 @@ def signature_of(
         if set(better.open) < set(plan.open):
             inputs, plan = wider, better
     constants = tuple(c for c in module.constants if c.name in reads)
-    return Signature(reads, tuple(inputs), constants, plan)
+    return Signature(reads, tuple(inputs), constants, plan, body.places)
 
 
 def _plan(module: Module, inputs: Sequence[Declaration], reads: frozenset[str]) -> Plan:
@@ -98,10 +100,19 @@ def head_of(module: Module, signature: Signature) -> list[str]:
         lines += statement(code)
     if plan.checks:
         lines += call("_check_shapes(", ["arrays", *(f"{t}={shape}" for t, shape in plan.checks)])
+    for place in signature.places:
+        lines += _check_place(place)
     for i in summed:
         axis = i.indices.index(i.sums_to_one)
         lines += statement(f'_check_sums_to_one("{i.name}", {i.name}, axis={axis})')
     return lines + [f"{c.name} = float({c.name})" for c in signature.constants]
+
+
+def _check_place(place: Place) -> list[str]:
+    """The check of a place, which names it as NumPy does: W[:, d - 2]."""
+    position = size_code(place.position)
+    entry = f"{place.tensor}[{', '.join([*[':'] * place.axis, position])}]"
+    return call("_check_place(", [f'"{entry}"', str(place.axis), position, size_code(place.size)])
 
 
 def _unpack_arrays(used: Sequence[str], names: Sequence[str]) -> list[str]:
