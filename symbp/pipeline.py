@@ -19,6 +19,7 @@ from symbp.errors import ModelError
 from symbp.explain import document, text_document
 from symbp.files import write_files
 from symbp.ir.network import Declared
+from symbp.ir.nodes import Entry
 from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program
 from symbp.ir.schedule import Schedule, check_schedule
 from symbp.ir.trace import Step
@@ -163,10 +164,9 @@ class Derivation:
             wanted = (*self._adjoint.wrt, *_wrt(self._declared, [name]))
             again = simplify(differentiate(expose(self._program, wanted), wanted))
             adjoint = next((a for a in again.adjoints if a.tensor == name), None)
-        if adjoint is None:
-            raise ModelError(
-                f"gradient: {name!r} is an output that nothing else reads: its adjoint is given"
-            )
+        if adjoint is None:  # of an output that nothing else reads: the adjoint that is given
+            given = Entry(self._adjoint.seeds[name], *self._adjoint.program.indices_of(name))
+            return to_sympy(given, self._indices())
         return to_sympy(adjoint.expr, self._indices())
 
     def partial(self, output: str, wrt: str) -> Any:

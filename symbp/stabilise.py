@@ -32,10 +32,10 @@ from symbp.rules.exponentials import (
     has_exponential,
     is_pure,
     is_quotient,
+    one_fraction,
     product,
     stable,
 )  # fmt: skip
-from symbp.rules.outputs import rational
 
 MOST_LEVELS = 4  # how deep definitions are looked into below a logarithm
 
@@ -50,7 +50,7 @@ def expose(program: Program, keep: Collection[str] = ()) -> Program:
     for eq in program.equations:
         found = _exposed(eq.expr, definitions)
         if found != eq.expr:
-            named = standard_names(found, eq.indices, program.indices)
+            named = standard_names(tidy_sums(found), eq.indices, program.indices)
             reason = "an exponential below a fraction or a logarithm may overflow on its own"
             steps.append(Step(eq.name, "substitute", reason, eq.expr, named))
             eq = replace(eq, expr=named)
@@ -104,7 +104,10 @@ def stabilise(adjoint: AdjointProgram) -> AdjointProgram:
     The program's trace gains a step for each equation, forward or adjoint, that changed.
     """
     program = adjoint.program
-    definitions = {eq.name: eq for eq in program.equations if has_exponential(eq.expr)}
+    definitions: dict[str, Equation] = {}
+    for eq in program.equations:
+        if has_exponential(eq.expr) or _outside_sums(eq.expr, definitions) != eq.expr:
+            definitions[eq.name] = eq
     pure = {name: eq for name, eq in definitions.items() if is_pure(eq.expr)}
 
     def open_definitions(expr: Expr) -> Expr:
@@ -116,10 +119,12 @@ def stabilise(adjoint: AdjointProgram) -> AdjointProgram:
             return _with_pure(expr, pure)
         for _ in range(MOST_LEVELS):
             opened = _outside_sums(expr, definitions)
-            if opened == expr or product(rational(opened)).sums:
-                return rational(opened)
+            if opened == expr:
+                break
             expr = opened
-        return expr
+            if product(one_fraction(expr)).sums:
+                break
+        return one_fraction(expr)
 
     def safe(expr: Expr, indices: tuple[Expr, ...]) -> Expr:
         found = guarded(stable(expr, open_definitions))

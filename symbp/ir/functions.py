@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Basic, Eq, Expr, Function, Ge, Gt, Le, Lt, S, exp
+from sympy import Basic, Eq, Expr, Function, Ge, Gt, Le, Lt, Max, Min, S, exp, log
 
 from symbp.ir.nodes import Entry, Iverson, Slot, walk
 
@@ -15,6 +15,10 @@ class Largest(Function):
     is_extended_real = True
     is_real = True
 
+    @classmethod
+    def eval(cls, *args: Expr) -> Expr | None:
+        return Max(*args) if all(a.is_number for a in args) else None
+
     def fdiff(self, argindex: int = 1) -> Expr:
         return _share(self.args, argindex - 1, Gt, Ge)
 
@@ -24,6 +28,10 @@ class Smallest(Function):
 
     is_extended_real = True
     is_real = True
+
+    @classmethod
+    def eval(cls, *args: Expr) -> Expr | None:
+        return Min(*args) if all(a.is_number for a in args) else None
 
     def fdiff(self, argindex: int = 1) -> Expr:
         return _share(self.args, argindex - 1, Lt, Le)
@@ -80,6 +88,10 @@ class LogAddExp(Function):
 
     is_extended_real = True
     is_real = True
+
+    @classmethod
+    def eval(cls, a: Expr, b: Expr) -> Expr | None:
+        return log(exp(a) + exp(b)) if a.is_number and b.is_number else None
 
     def fdiff(self, argindex: int = 1) -> Expr:
         other = self.args[2 - argindex]

@@ -141,6 +141,19 @@ class Cases(Expr):
     is_extended_real = True
     is_real = True
 
+    def __new__(cls, *args: Basic) -> Expr:
+        """Branches that are never taken go, and those behind one that always is."""
+        kept: list[Basic] = []
+        for value, condition in zip(args[:-1:2], args[1:-1:2]):
+            if condition == S.true:
+                return cls(*kept, value)
+            if condition != S.false:
+                kept += [value, condition]
+        if not kept:
+            return args[-1]
+        obj: Expr = Expr.__new__(cls, *kept, args[-1])
+        return obj
+
     @property
     def branches(self) -> tuple[tuple[Expr, Basic], ...]:
         """(value, condition) of every branch but the last."""

@@ -109,6 +109,8 @@ def check_expression(
                 raise CompilerError(f"{subject}: {node} binds something that is no index")
             if len(set(node.indices)) != len(node.indices) or set(node.indices) & free:
                 raise CompilerError(f"{subject}: {node} binds an index that is in use")
+            if not set(node.indices) <= free_indices(node.body):
+                raise CompilerError(f"{subject}: {node} sums over an index that its body lacks")
 
 
 def check_program(program: Program) -> None:

@@ -38,12 +38,14 @@ from symbp.ir.nodes import (
     Reduce,
     base_exponent,
     factors,
+    free_indices,
     is_leaf,
     rebuild,
     sum_over,
     summands,
     walk,
 )
+from symbp.rewrite import alpha
 from symbp.rules.outputs import rational
 
 Expose = Callable[
@@ -77,8 +79,9 @@ def exponentials(expr: Expr) -> tuple[Exponential, ...] | None:
         exponent: Expr = S.Zero
         inner: tuple[Exponential, ...] | None = None
         for factor in factors(term):
-            if isinstance(factor, exp):
-                exponent += factor.args[0]
+            own = exponent_of(factor)
+            if own is not None:
+                exponent += own
             elif isinstance(factor, Reduce) and factor.reducer == "sum" and inner is None:
                 inner = exponentials(factor.body)
                 if inner is None:
@@ -92,8 +95,16 @@ def exponentials(expr: Expr) -> tuple[Exponential, ...] | None:
                 coefficient *= factor
         for e in inner or (Exponential(S.One, S.Zero),):
             found.append(Exponential(coefficient * e.coefficient, exponent + e.exponent, e.bound))
-    plain = not any(has_exponential(e.coefficient) for e in found)
-    return _collected(found) if plain and any(e.exponent != 0 for e in found) else None
+    if any(has_exponential(e.coefficient) for e in found) or all(e.exponent == 0 for e in found):
+        return None
+    terms = _collected(found)
+    return None if _widens(terms) else terms
+
+
+def _widens(terms: tuple[Exponential, ...]) -> bool:
+    """Whether one shift for all terms would give a sum over an index axes that it has not: Σ_c exp z_c + exp z_i."""
+    peak = frozenset().union(*(free_indices(t.exponent) - frozenset(t.bound) for t in terms))
+    return any(t.bound and not peak <= free_indices(t.coefficient * exp(t.exponent)) for t in terms)
 
 
 def _collected(terms: list[Exponential]) -> tuple[Exponential, ...]:
@@ -107,7 +118,8 @@ def _collected(terms: list[Exponential]) -> tuple[Exponential, ...]:
 def _as_exponentials(expr: Expr) -> Expr:
     """cosh and sinh by their definitions, where they stand as terms or factors of the expression."""
     if isinstance(expr, (cosh, sinh)):
-        return expr.rewrite(exp)
+        u = expr.args[0]
+        return (exp(u) + exp(-u)) / 2 if isinstance(expr, cosh) else (exp(u) - exp(-u)) / 2
     if isinstance(expr, (Add, Mul)) and any(isinstance(n, (cosh, sinh)) for n in walk(expr)):
         opened = expr.func(*(_as_exponentials(a) for a in expr.args))
         return opened.expand() if isinstance(opened, Mul) else opened
@@ -121,9 +133,10 @@ def product(expr: Expr) -> Product:
     sums = []
     for factor in factors(expr):
         base, power = base_exponent(factor)
-        found = None if isinstance(base, exp) else exponentials(base)
-        if isinstance(base, exp):
-            exponent += base.args[0] * power
+        own = exponent_of(factor)
+        found = exponentials(base) if own is None else None
+        if own is not None:
+            exponent += own
         elif found is None or not power.is_number:
             rest *= factor
         elif len(found) == 1 and not found[0].bound:
@@ -143,10 +156,16 @@ def shift(terms: tuple[Exponential, ...]) -> tuple[Expr, Expr]:
         if a.coefficient == b.coefficient:
             return peak, a.coefficient * (1 + exp(-apart))
         return peak, Add(*(t.coefficient * exp(tidy_exponent(t.exponent - peak)) for t in terms))
-    peaks = [Reduce("maximum", t.exponent, *t.bound) if t.bound else t.exponent for t in terms]
+    peaks = [_peak(t) for t in terms]
     peak = peaks[0] if len(peaks) == 1 else Largest(*dict.fromkeys(peaks))
     shifted = [sum_over(t.coefficient * exp(t.exponent - peak), t.bound) for t in terms]
     return peak, Add(*shifted)
+
+
+def _peak(term: Exponential) -> Expr:
+    """max_bound of the exponent, over those bound indices that it has."""
+    over = tuple(i for i in term.bound if i in free_indices(term.exponent))
+    return Reduce("maximum", term.exponent, *over) if over else term.exponent
 
 
 def is_pair(terms: tuple[Exponential, ...]) -> bool:
@@ -167,8 +186,9 @@ def stable(expr: Expr, expose: Expose) -> Expr:
         if found is not None:
             return found
     if isinstance(expr, (Mul, Pow)):
-        if is_quotient(expr):
-            return _quotient(product(expose(expr)), expose)
+        flat = one_fraction(expr)
+        if is_quotient(flat) and (flat == expr or not has_exponential(product(flat).rest)):
+            return _quotient(product(expose(flat)), expose)
         gathered = _gathered(expr, expose)
         if gathered != expr:
             return stable(gathered, expose)
@@ -182,9 +202,7 @@ def _gathered(expr: Expr, expose: Expose) -> Expr:
         rest = (*own[:k], *own[k + 1 :])
         if isinstance(factor, Reduce) and factor.reducer == "sum" and is_quotient(factor.body):
             body = factor.body
-            moved = [
-                f for f in rest if isinstance(f, Entry) and expose(f * body) != f * expose(body)
-            ]
+            moved = [f for f in rest if _joins(f, body, expose)]
             if moved:
                 inner = Reduce(factor.args[0], Mul(*moved, body), *factor.indices)
                 return Mul(*(f for f in rest if f not in moved), inner)
@@ -193,6 +211,27 @@ def _gathered(expr: Expr, expose: Expose) -> Expr:
             if any(_gathered(t, expose) != t for t in terms):
                 return Add(*terms)
     return expr
+
+
+def _joins(factor: Expr, body: Expr, expose: Expose) -> bool:
+    """Whether a factor before a sum is an exponential, or a value made of them."""
+    if isinstance(factor, Entry):
+        return expose(factor * body) != factor * expose(body)
+    return exponent_of(factor) is not None
+
+
+def exponent_of(factor: Expr) -> Expr | None:
+    """a of exp(a), and a log 2 of 2**a; None of anything else."""
+    if isinstance(factor, exp):
+        return factor.args[0]
+    if (
+        isinstance(factor, Pow)
+        and factor.base.is_positive
+        and factor.base.is_number
+        and not factor.exp.is_number
+    ):
+        return factor.exp * log(factor.base)
+    return None
 
 
 def is_quotient(expr: Expr) -> bool:
@@ -240,12 +279,10 @@ def log_of_product(arg: Expr, expose: Expose) -> Expr | None:
     definition is put in its place, so that the log is taken of what the value was computed from.
     """
     opened = expose(arg)
-    parts = product(opened if opened != arg else _one_fraction(arg))
-    if (
-        parts.exponent == 0
-        and not parts.sums
-        or (opened != arg and not has_exponential(arg) and not may_vanish(parts))
-    ):
+    parts = product(one_fraction(opened))
+    if parts.exponent == 0 and not parts.sums or has_exponential(parts.rest):
+        return None
+    if opened != arg and not has_exponential(arg) and not may_vanish(parts):
         return None
     positive = [(t, p) for t, p in parts.sums if all(is_positive(e.coefficient) for e in t)]
     others = [(t, p) for t, p in parts.sums if (t, p) not in positive]
@@ -274,17 +311,25 @@ def _log_sum(terms: tuple[Exponential, ...], power: Expr, beside: Expr) -> tuple
     return power * (peak + log(rest)), beside
 
 
-def _one_fraction(expr: Expr) -> Expr:
+def one_fraction(expr: Expr) -> Expr:
     """1 − 1/(1 + exp(−z)) as exp(−z)/(1 + exp(−z)): a product wherever the expression is one."""
-    return expr if isinstance(expr, (Mul, Pow, exp)) else rational(expr)
+    sums = [b for b in (base_exponent(f)[0] for f in factors(expr)) if isinstance(b, Add)]
+    if any(is_quotient(term) for s in sums for term in s.args):
+        return rational(expr)
+    return expr
 
 
 def may_vanish(parts: Product) -> bool:
     """Whether the product can underflow or overflow: its exponents above and below the line are not the same."""
 
-    def reach(sign: int) -> list[tuple[Expr, int]]:
+    def reach(sign: int) -> list[Expr]:
         return sorted(
-            ((t.exponent, len(t.bound)) for terms, p in parts.sums if p * sign > 0 for t in terms),
+            (
+                alpha(sum_over(exp(t.exponent), t.bound))
+                for ts, p in parts.sums
+                if p * sign > 0
+                for t in ts
+            ),
             key=str,
         )
 
@@ -297,5 +342,5 @@ def is_positive(expr: Expr) -> bool:
 
 
 def has_exponential(expr: Basic) -> bool:
-    """Whether an exponential stands in an expression."""
-    return any(isinstance(n, (exp, cosh, sinh)) for n in walk(expr))
+    """Whether an exponential stands in an expression, sums and arguments included."""
+    return any(isinstance(n, (exp, cosh, sinh)) or bool(exponent_of(n)) for n in walk(expr))

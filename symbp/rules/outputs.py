@@ -16,6 +16,7 @@ from itertools import product
 from math import gcd
 
 from sympy import (
+    Add,
     Basic,
     Expr,
     Poly,
@@ -165,8 +166,23 @@ def _solve(eq: Equation, base: Expr, exponential: bool) -> _Solution | None:
     y = Slot("output", real=True)
     if c * y - a == 0:
         return None
-    value = cancel((b - d * y) / (c * y - a)).xreplace({**back, y: _output(eq)})
-    return _Solution(base, exponential, step, value)
+    value = cancel((b - d * y) / (c * y - a))
+    if _cancels(value, y):
+        return None
+    return _Solution(base, exponential, step, value.xreplace({**back, y: _output(eq)}))
+
+
+def _cancels(value: Expr, y: Slot) -> bool:
+    """Whether a solution subtracts what else y was made of, as y − x where y = x + g: digits of g are lost there.
+
+    Only numbers up to 1 may stand beside y in a sum: 1 − y of a sigmoid, 1 + y of a tanh.
+    """
+    for node in walk(value):
+        if isinstance(node, Add) and node.has(y):
+            others = [t for t in node.args if not t.has(y)]
+            if any(not t.is_number or abs(t) > 1 for t in others):
+                return True
+    return False
 
 
 def _outside_leaves(expr: Basic, visit: Callable[[Basic], Basic | None]) -> Expr:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sympy import Add, Expr, Idx, Mul, S, expand_mul
 
@@ -172,6 +173,9 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
     predict = body(schedule.predict, _undecided(program, schedule.predict))
     backward = body(schedule.backward)  # reads and writes where forward has read
     names = adjoint.adjoint_names()
+    # the gradient of an output that nothing reads is the adjoint given for it
+    given = [s for s in adjoint.seeds.values() if s in {names[w] for w in adjoint.wrt}]
+    backward = replace(backward, reads=tuple(dict.fromkeys((*backward.reads, *given))))
 
     def of_kind(kind: str) -> tuple[Declaration, ...]:
         return tuple(d for d in program.declarations.values() if d.kind == kind)
