@@ -39,6 +39,7 @@ from symbp.rewrite import (
 from symbp.rules.data import sums_to_one
 from symbp.rules.exponentials import is_pure
 from symbp.rules.outputs import rational
+from symbp.share import canonical
 
 MOST_ENTRIES = 6  # a line that reads more is harder to follow than two
 
@@ -55,6 +56,11 @@ class _Simplify:
     def __init__(self, adjoint: AdjointProgram) -> None:
         self.program = adjoint.program
         self.wrt = frozenset(adjoint.wrt)
+        self.folds: dict[Expr, tuple[str, tuple[int, ...]]] = {}
+        for eq in self.program.equations:
+            form, order = canonical(eq.expr)
+            if isinstance(form, Add) and cost(form) and set(order) == set(eq.indices):
+                self.folds[form] = eq.name, tuple(order.index(i) for i in eq.indices)
         self.vanishing = {eq.name for eq in self.program.equations if is_pure(eq.expr)}
         self.done: dict[str, Adjoint] = {}
         self.uses = Counter(t for a in adjoint.adjoints for t in tensors_of(a.expr))
@@ -112,8 +118,24 @@ class _Simplify:
         plain = transform(expr, lambda n: _definition(n, source))
         beside = _beside(expr, source)
         opened = _beside(distribute(expr), source)
-        for form in dict.fromkeys((plain, beside, opened, distribute(opened), distribute(plain))):
+        forms = (plain, beside, opened, distribute(opened), distribute(plain))
+        for form in dict.fromkeys((*forms, *map(self.fold, forms))):
             yield self.tidy(form)
+
+    def fold(self, expr: Expr) -> Expr:
+        """1 − y where the user defined q = 1 − y: q, so that it cancels against a division by q."""
+        if not self.folds:
+            return expr
+
+        def visit(node: Basic) -> Basic | None:
+            if not isinstance(node, Add):
+                return None
+            form, order = canonical(node)
+            known = self.folds.get(form)
+            return Entry(known[0], *(order[k] for k in known[1])) if known else None
+
+        found: Expr = transform(expr, visit)
+        return found
 
     def tidy(self, expr: Expr) -> Expr:
         """Constant factors before sums, sums merged, common factors before terms; whatever of it costs least."""

@@ -63,16 +63,16 @@ def expose(program: Program, keep: Collection[str] = ()) -> Program:
 
 
 def _exposed(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
-    if is_leaf(expr) and isinstance(expr, Entry) or not expr.args:
+    if isinstance(expr, Entry) or not expr.args:
         return expr
     if isinstance(expr, log):
-        return log(_inline(expr.args[0], definitions))
+        expr = log(_inline(expr.args[0], definitions))
     if isinstance(expr, (Mul, Pow)):
         below = [
             f.base for f in factors(expr) if isinstance(f, Pow) and f.exp.could_extract_minus_sign()
         ]
         if any(_inline(b, definitions) != b for b in below):
-            return _inline(expr, definitions)
+            expr = _inline(expr, definitions)
     return rebuild(expr, [_exposed(a, definitions) for a in expr.args])
 
 
@@ -192,7 +192,5 @@ def _only_where(value: Expr, condition: Basic) -> Expr:
             return Pow(Cases(node.base, condition, S.One), node.exp)
         return None
 
-    if isinstance(value, Cases):
-        return value
     found: Expr = transform(value, visit)
     return found

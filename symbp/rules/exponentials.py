@@ -187,12 +187,27 @@ def stable(expr: Expr, expose: Expose) -> Expr:
             return found
     if isinstance(expr, (Mul, Pow)):
         flat = one_fraction(expr)
-        if is_quotient(flat) and (flat == expr or not has_exponential(product(flat).rest)):
+        if is_quotient(flat) and not has_exponential(product(flat).rest):
             return _quotient(product(expose(flat)), expose)
+        if is_quotient(expr):
+            opened = _opened(expr)
+            if opened != expr:
+                return stable(opened, expose)
+            return _quotient(product(expose(expr)), expose)
         gathered = _gathered(expr, expose)
         if gathered != expr:
             return stable(gathered, expose)
     return rebuild(expr, [stable(a, expose) for a in expr.args])
+
+
+def _opened(expr: Expr) -> Expr:
+    """(a + b) / s as a / s + b / s where a term is made of exponentials and no quotient: each is shifted by itself."""
+    own = factors(expr)
+    for k, factor in enumerate(own):
+        bare = isinstance(factor, Add) and exponentials(factor) is None
+        if bare and any(has_exponential(t) and not is_quotient(t) for t in factor.args):
+            return Add(*(Mul(*own[:k], t, *own[k + 1 :]) for t in factor.args))
+    return expr
 
 
 def _gathered(expr: Expr, expose: Expose) -> Expr:
@@ -216,7 +231,7 @@ def _gathered(expr: Expr, expose: Expose) -> Expr:
 def _joins(factor: Expr, body: Expr, expose: Expose) -> bool:
     """Whether a factor before a sum is an exponential, or a value made of them."""
     if isinstance(factor, Entry):
-        return expose(factor * body) != factor * expose(body)
+        return bool(expose(factor * body) != factor * expose(body))
     return exponent_of(factor) is not None
 
 

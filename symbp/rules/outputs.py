@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from itertools import product
-from math import gcd
+from math import gcd, lcm
 
 from sympy import (
     Add,
@@ -24,9 +24,11 @@ from sympy import (
     Rational,
     Symbol,
     cancel,
+    cosh,
     exp,
     fraction,
     powdenest,
+    sinh,
     together,
 )
 
@@ -51,10 +53,20 @@ from symbp.rewrite import alpha, cost, factor_common, pull_out
 def in_terms_of_output(eq: Equation, partial: Expr) -> Expr:
     """The cheapest form of a coefficient of ∂y/∂z that solving y = f for one generator of f gives."""
     best = _thresholds(eq, partial)
+    flat = rational(best)
+    if cost(flat) < cost(best):
+        best = flat
     for candidate in _candidates(eq, best):
-        if cost(candidate) < cost(best) and _poles(candidate) <= _poles(best) | {_output(eq)}:
+        fewer = cost(candidate) < cost(best)
+        poles = _poles(candidate) <= _poles(best) | {_output(eq)}
+        if fewer and poles and not _grows(candidate):
             best = candidate
     return best
+
+
+def _grows(expr: Expr) -> bool:
+    """Whether an exponential is left that nothing beside it holds back: y² sinh z for the slope of y = 1/cosh z."""
+    return any(isinstance(n, (exp, sinh, cosh)) for n in walk(expr))
 
 
 def _output(eq: Equation) -> Entry:
@@ -62,7 +74,6 @@ def _output(eq: Equation) -> Entry:
 
 
 def _candidates(eq: Equation, partial: Expr) -> Iterator[Expr]:
-    yield rational(partial)
     for base, exponential in _generators(eq.expr):
         solution = _solve(eq, base, exponential)
         if solution is not None:
@@ -74,12 +85,40 @@ def _candidates(eq: Equation, partial: Expr) -> Iterator[Expr]:
 
 
 def rational(expr: Expr) -> Expr:
-    """The expression as one cancelled fraction of what it reads, common factors before the terms."""
-    scalar, _, back = slotted(expr, _is_atom)
+    """The expression as one cancelled fraction of what it reads, common factors before the terms.
+
+    Exponentials whose exponents are whole multiples of one are powers of one: exp(z) exp(−z) = 1.
+    """
+    scalar, slots, back = slotted(expr, _is_atom)
+    powers, bases = _powers_of_one(slots)
+    scalar, back = scalar.xreplace(powers), {**back, **bases}
     if not scalar.is_rational_function(*back):
         return expr
     found: Expr = factor_common(cancel(scalar).xreplace(back))
     return found
+
+
+def _powers_of_one(slots: dict[Basic, Slot]) -> tuple[dict[Slot, Expr], dict[Basic, Expr]]:
+    """(slot of exp(k u) -> g**k, g -> exp(u)) for every family of exponentials."""
+    families: list[list[tuple[Slot, Expr]]] = []
+    for node, slot in slots.items():
+        if isinstance(node, exp):
+            u = node.args[0]
+            home = next((f for f in families if (u / f[0][1]).is_Rational), None)
+            if home is None:
+                families.append([(slot, u)])
+            else:
+                home.append((slot, u))
+    powers: dict[Slot, Expr] = {}
+    bases: dict[Basic, Expr] = {}
+    for n, family in enumerate(f for f in families if len(f) > 1):
+        first = family[0][1]
+        ratios = [u / first for _, u in family]
+        whole = first / lcm(*(int(r.q) for r in ratios))
+        generator = Slot(f"power{n}", positive=True)
+        bases[generator] = exp(whole)
+        powers |= {slot: generator ** (u / whole) for slot, u in family}
+    return powers, bases
 
 
 def _is_atom(node: Basic) -> bool:
@@ -99,7 +138,7 @@ def _generators(expr: Expr) -> Iterator[tuple[Expr, bool]]:
     if exponents:
         yield exponents[0], True
     for node in found:
-        if not isinstance(node, (exp, Reduce)) and varies(node):
+        if not isinstance(node, exp) and varies(node):
             yield node, False
 
 
