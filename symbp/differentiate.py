@@ -36,8 +36,8 @@ from symbp.ir.nodes import (
 )
 from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
 from symbp.ir.trace import Step
-from symbp.rewrite import bound_indices, contract, factor_common, fresh_index, standard_names
-from symbp.rules.outputs import in_terms_of_output
+from symbp.rewrite import bound_indices, contract, cost, factor_common, fresh_index, standard_names
+from symbp.rules.outputs import in_terms_of_output, rational
 from symbp.validate import RESERVED
 
 
@@ -48,6 +48,7 @@ class Term:
     entry: Entry
     coefficient: Expr
     bound: tuple[Index, ...]
+    short: Expr  # the coefficient as one fraction, where that is shorter
 
 
 def differentiate(program: Program, wrt: tuple[str, ...]) -> AdjointProgram:
@@ -178,7 +179,7 @@ def partial(program: Program, eq: Equation, tensor: str) -> Partial:
         if term.entry.tensor == tensor:
             deltas = Mul(*(Delta(e, j) for e, j in zip(term.entry.indices, fresh)))
             derived.append(sum_over(term.coefficient * deltas, term.bound))
-            for product in Add.make_args(contract(term.coefficient * deltas, term.bound)):
+            for product in Add.make_args(contract(term.short * deltas, term.bound)):
                 _collect(contracted, product)
     terms = {d: in_terms_of_output(eq, c) for d, c in contracted.items()}
     final = _apart(program.indices_of(tensor), set(eq.indices), program.indices)
@@ -237,6 +238,7 @@ def terms_of(expr: Expr) -> tuple[Term, ...]:
             t.entry.xreplace(back),
             t.coefficient.xreplace(back),
             tuple(back.get(i, i) for i in t.bound),
+            t.short.xreplace(back),
         )
         for t in partials_of(expr.xreplace(forth))
     )
@@ -263,7 +265,7 @@ def partials_of(expr: Expr) -> tuple[Term, ...]:
         if outer == 0:
             continue
         if isinstance(node, Entry):
-            out.append(Term(node, outer, ()))
+            out.append(Term(node, outer, (), min(outer, rational(outer), key=cost)))
         elif isinstance(node, Reduce) and node.reducer == "sum":
             out.extend(_through_sum(node, outer))
         else:
@@ -281,7 +283,12 @@ def _through_sum(node: Reduce, outer: Expr) -> list[Term]:
             taken.add(names[index])
     body = substitute(node.body, names)
     bound = tuple(names.get(i, i) for i in node.indices)
-    return [Term(t.entry, outer * t.coefficient, (*bound, *t.bound)) for t in partials_of(body)]
+    found = []
+    for t in partials_of(body):
+        product = outer * t.coefficient
+        short = min(product, rational(product), outer * t.short, key=cost)
+        found.append(Term(t.entry, product, (*bound, *t.bound), short))
+    return found
 
 
 def _with_norms(scalar: Expr, back: Mapping[Basic, Expr]) -> Expr:

@@ -6,6 +6,7 @@ Every function returns lines without indentation; `width` is what an indented li
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 
 LINE_WIDTH = 88
@@ -79,77 +80,154 @@ def comment(formula: str, shape: str) -> list[str]:
 
 
 def statement(code: str) -> list[str]:
-    """One statement, on several lines where it is too long for one and its outermost operation shows where to break."""
+    """One statement, on several lines where it is too long for one.
+
+    It stays on one line, too long, where it is of a form that is not laid out here.
+    """
     if len(code) <= BODY_WIDTH or "\n" in code:
         return code.split("\n")
     node = ast.parse(code).body[0]
-    if not isinstance(node, (ast.Assign, ast.Expr, ast.Return)) or node.value is None:
+    if not isinstance(node, (ast.Assign, ast.AugAssign, ast.Expr)) or not code.isascii():
         return [code]
-    start = len(code) - len(code.encode()[node.value.col_offset :].decode())
-    head, value = code[:start], code[start:]
-    if isinstance(node.value, ast.Call):
-        return _broken_call(head, value) or [code]
-    if isinstance(node.value, ast.BinOp) and isinstance(node, ast.Assign):
-        return _broken_sum(head, value) or [code]
-    return [code]
+    head, value = code[: node.value.col_offset], code[node.value.col_offset :]
+    try:
+        operands = _operands(value)
+        lines = _brackets(head, value) if _opens(value, operands) else []
+        if operands and not (lines and _within(lines)):
+            lines = [f"{head}(", *indented(_inside(value, BODY_WIDTH - len(INDENT))), ")"]
+    except _Unknown:
+        return [code]
+    return lines if _within(lines) else [code]
 
 
-def _broken_call(head: str, value: str) -> list[str] | None:
-    """A call broken behind its last opening parenthesis; None where a line would still be too long."""
-    node = ast.parse(value, mode="eval").body
-    if not isinstance(node, ast.Call):
-        return None
-    arguments = [ast.get_source_segment(value, a) or "" for a in node.args]
-    for keyword in node.keywords:
-        arguments.append(f"{keyword.arg}={ast.get_source_segment(value, keyword.value)}")
-    opening = value[: len(ast.get_source_segment(value, node.func) or "")] + "("
-    if not all(arguments) or not value.startswith(opening):
-        return None
-    lines = call(head + opening, arguments)
-    return lines if max(map(len, lines)) <= BODY_WIDTH else None
+class _Unknown(Exception):
+    """The form of an expression is not laid out here."""
 
 
-_OPERATOR: dict[type[ast.operator], tuple[str, int]] = {
-    ast.Add: ("+", 1),
-    ast.Sub: ("-", 1),
-    ast.Mult: ("*", 2),
-    ast.Div: ("/", 2),
-    ast.MatMult: ("@", 2),
-}  # operator -> its text and how tightly it binds
+def _within(lines: Sequence[str], width: int = BODY_WIDTH) -> bool:
+    return all(len(line) <= width for line in lines)
 
 
-def _broken_sum(head: str, value: str) -> list[str] | None:
-    """A sum or product in parentheses, on one line or with one operand a line.
+def _opens(value: str, operands: Sequence[str]) -> bool:
+    """Whether an expression may be broken inside its own brackets, without a pair around all of it.
 
-    With a single operator and a call behind it, the call's parentheses are broken instead.
+    So it is where its loosest operator stands once, and it begins or ends with parentheses that hold something.
     """
-    operands = _operands(value)
-    if operands is None:
-        return None
-    operator, last = operands[-1][:2], operands[-1][2:]
-    if len(operands) == 2 and isinstance(ast.parse(last, mode="eval").body, ast.Call):
-        broken = _broken_call(f"{head}{operands[0]} {operator}", last)
-        if broken is not None:
-            return broken
-    for lines in ([" ".join(operands)], operands):
-        if max(map(len, lines)) <= BODY_WIDTH - len(INDENT):
-            return [f"{head}(", *indented(lines), ")"]
-    return None
+    end = re.sub(r"(\.\w+)+$", "", value)
+    bracketed = value[0] == "(" or (end[-1] == ")" and not end.endswith("()"))
+    return len(operands) < 2 or (len(operands) == 2 and bracketed)
 
 
-def _operands(value: str) -> list[str] | None:
-    """`a + b - c` as `a`, `+ b`, `- c`: the operands of its loosest operators, each but the first with its operator."""
+def _inside(text: str, width: int, head: str = "", tail: str = "") -> list[str]:
+    """An expression that stands in brackets: on one line, or one operand a line."""
+    if len(head + text + tail) <= width:
+        return [head + text + tail]
+    operands = _operands(text)
+    if not operands:
+        return _brackets(head, text, tail, width)
+    lines = _inside(operands[0], width, head)
+    for k, operand in enumerate(operands[1:], 2):
+        operator, _, right = operand.partition(" ")
+        lines += _inside(right, width, f"{operator} ", tail if k == len(operands) else "")
+    return lines
+
+
+def _brackets(head: str, text: str, tail: str = "", width: int = BODY_WIDTH) -> list[str]:
+    """An expression broken behind an opening bracket: the first that holds what does not fit into the line."""
+    spans = _spans(text)
+    if sum(text[end : end + 1] == "." and text.find("(", end) > 0 for _, end in spans) > 1:
+        raise _Unknown  # a chain of calls, which may be broken before its dots
+    lines, line, done = [], head, 0
+    for k, (start, end) in enumerate(spans):
+        following = spans[k + 1][0] + 1 if k + 1 < len(spans) else len(text)
+        last = "" if k + 1 < len(spans) else tail
+        if len(line + text[done:following] + last) > width:
+            lines.append(line + text[done : start + 1])
+            lines += indented(_content(text, start, end, width - len(INDENT)))
+            line, done = "", end - 1
+        line, done = line + text[done:end], end
+    return [*lines, line + text[done:] + tail]
+
+
+def _content(text: str, start: int, end: int, width: int) -> list[str]:
+    """What stands in the brackets at these places of an expression."""
+    inner = text[start + 1 : end - 1]
+    if text[start] == "[":
+        raise _Unknown
+    source = f"_({inner})"
+    node = ast.parse(source, mode="eval").body
+    is_call = re.match(r"[\w)\]]", text[start - 1 : start]) is not None
+    if not isinstance(node, ast.Call) or not (is_call or len(node.args) == 1):
+        raise _Unknown  # a tuple
+    if not is_call:
+        return _inside(inner, width)
+    if len(inner) <= width:
+        return [inner]
+    arguments = [("", a) for a in node.args] + [(f"{k.arg}=", k.value) for k in node.keywords]
+    found = [(name, ast.get_source_segment(source, a) or "") for name, a in arguments]
+    if ", ".join(name + code for name, code in found) != inner:
+        raise _Unknown  # brackets around an argument
+    comma = "," if len(found) > 1 else ""
+    return [line for name, code in found for line in _inside(code, width, name, comma)]
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """The outermost brackets of an expression that hold something: from the opening to behind the closing one."""
+    found, depth, start = [], 0, 0
+    for token in re.finditer(r'"[^"]*"|[(\[]|[)\]]', text):
+        if token[0] in "([":
+            start = start if depth else token.start()
+            depth += 1
+        elif token[0] in ")]":
+            depth -= 1
+            if depth == 0 and token.end() - start > 2:
+                found.append((start, token.end()))
+    return found
+
+
+_STRENGTHS: dict[type[ast.operator], int] = {
+    ast.Add: 1,
+    ast.Sub: 1,
+    ast.Mult: 2,
+    ast.Div: 2,
+    ast.MatMult: 2,
+    ast.Pow: 3,
+}  # operator -> how tightly it binds; a comparison less than all of them
+
+
+def _operands(value: str) -> list[str]:
+    """`a + b - c` as `a`, `+ b`, `- c`: the operands of its loosest operators, each but the first with its operator.
+
+    None of an expression that stands in brackets itself, or has no operator that is listed.
+    """
     node = ast.parse(value, mode="eval").body
-    if not isinstance(node, ast.BinOp) or type(node.op) not in _OPERATOR or not value.isascii():
-        return None
-    loosest = _OPERATOR[type(node.op)][1]
+    loosest = _strength(node)
+    if loosest < 0 or node.col_offset > 0:
+        return []
     found: list[str] = []
-    while isinstance(node, ast.BinOp) and _OPERATOR.get(type(node.op), ("", 0))[1] == loosest:
-        between = value[node.left.end_col_offset : node.right.col_offset]
-        offset = between.find(f" {_OPERATOR[type(node.op)][0]} ")
-        start = (node.left.end_col_offset or 0) + offset
-        found.insert(0, value[start:].strip())
-        value, node = value[:start], node.left
-        if ")" in between[:offset]:  # the left operand stands in parentheses: it stays together
-            break
+    while _strength(node) == loosest and node.col_offset == 0:
+        left, right = _sides(node)
+        between = value[left.end_col_offset : right.col_offset]
+        operator = re.search(r" \S+ ", between)
+        if operator is None:
+            raise _Unknown  # x**2
+        start = (left.end_col_offset or 0) + operator.start()
+        found.insert(0, value[start + 1 :])
+        value = value[:start]
+        node = ast.parse(value, mode="eval").body
     return [value, *found]
+
+
+def _strength(node: ast.expr) -> int:
+    """How tightly the operator of an expression binds; −1 without one."""
+    if isinstance(node, ast.BinOp):
+        return _STRENGTHS.get(type(node.op), -1)
+    return 0 if isinstance(node, ast.Compare) and len(node.ops) == 1 else -1
+
+
+def _sides(node: ast.expr) -> tuple[ast.expr, ast.expr]:
+    if isinstance(node, ast.Compare):
+        return node.left, node.comparators[0]
+    if isinstance(node, ast.BinOp):
+        return node.left, node.right
+    raise _Unknown

@@ -9,7 +9,7 @@ and kept if that costs less, or if it removes a division by a forward value that
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from sympy import Add, Basic, Expr, Mul, Pow, expand_mul
@@ -116,8 +116,8 @@ class _Simplify:
     def inlined(self, expr: Expr, source: Adjoint) -> Iterator[Expr]:
         """The forms that the expression can take with an adjoint replaced by its definition."""
         plain = transform(expr, lambda n: _definition(n, source))
-        beside = _beside(expr, source)
-        opened = _beside(distribute(expr), source)
+        beside = _beside(expr, source, self.fold)
+        opened = _beside(distribute(expr), source, self.fold)
         forms = (plain, beside, opened, distribute(opened), distribute(plain))
         for form in dict.fromkeys((*forms, *map(self.fold, forms))):
             yield self.tidy(form)
@@ -151,7 +151,7 @@ def _definition(node: Basic, source: Adjoint) -> Expr | None:
     return None
 
 
-def _beside(expr: Expr, source: Adjoint) -> Expr:
+def _beside(expr: Expr, source: Adjoint, fold: Callable[[Expr], Expr]) -> Expr:
     """The definition in place of every entry, multiplied out with those factors beside it that share its indices."""
 
     def visit(node: Basic) -> Basic | None:
@@ -165,17 +165,17 @@ def _beside(expr: Expr, source: Adjoint) -> Expr:
             others = [f for f in node.args if f is not factor]
             near = [f for f in others if free_indices(f) <= own and not isinstance(f, Reduce)]
             far = [f for f in others if f not in near]
-            return Mul(shortest_product(definition, Mul(*near)), *far)
+            return Mul(shortest_product(definition, Mul(*near), fold), *far)
         return None
 
     found: Expr = transform(expr, visit)
     return transform(found, lambda n: _definition(n, source))
 
 
-def shortest_product(left: Expr, right: Expr) -> Expr:
+def shortest_product(left: Expr, right: Expr, fold: Callable[[Expr], Expr]) -> Expr:
     """left · right: as it stands, term by term so that factors cancel, multiplied out, or as one fraction."""
     by_term = Add(*(t * right for t in summands(expand_mul(left, deep=False))))
-    forms = (left * right, by_term, expand_mul(by_term), rational(by_term))
+    forms = (left * right, by_term, fold(by_term), expand_mul(by_term), rational(by_term))
     return min((factor_common(f) for f in forms), key=cost)
 
 

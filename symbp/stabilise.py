@@ -12,17 +12,19 @@ from dataclasses import replace
 
 from sympy import Add, Basic, Expr, Mul, Pow, S, exp, log
 
-from symbp.ir.network import Equation
+from symbp.ir.network import Declaration, Equation
 from symbp.ir.nodes import (
     Cases,
     Entry,
     Reduce,
     factors,
+    free_indices,
     is_leaf,
     rebuild,
     substitute,
     tensors_of,
     transform,
+    walk,
 )
 from symbp.ir.program import AdjointProgram, Program
 from symbp.ir.trace import Step
@@ -46,7 +48,9 @@ def expose(program: Program, keep: Collection[str] = ()) -> Program:
     Tensors in `keep` stay as they are: a gradient in one of them is asked for.
     """
     definitions: dict[str, Equation] = {}
-    equations, steps = [], []
+    declarations = dict(program.declarations)
+    equations: list[Equation] = []
+    steps: list[Step] = []
     for eq in program.equations:
         found = _exposed(eq.expr, definitions)
         if found != eq.expr:
@@ -54,12 +58,42 @@ def expose(program: Program, keep: Collection[str] = ()) -> Program:
             reason = "an exponential below a fraction or a logarithm may overflow on its own"
             steps.append(Step(eq.name, "substitute", reason, eq.expr, named))
             eq = replace(eq, expr=named)
+        whole = replace(eq, expr=_inline(eq.expr, definitions))
+        if (
+            eq.name not in keep
+            and exponentials(whole.expr) is not None
+            and not is_quotient(whole.expr)
+        ):
+            definitions[eq.name], exponents = _with_exponents(whole, declarations)
+            equations += exponents
         equations.append(eq)
-        whole = _inline(eq.expr, definitions)
-        if eq.name not in keep and exponentials(whole) is not None and not is_quotient(whole):
-            definitions[eq.name] = replace(eq, expr=whole)
-    kept = _reachable(program, equations, keep) if steps else tuple(equations)
-    return replace(program, equations=kept, trace=(*program.trace, *steps))
+    if not steps:
+        return program
+    kept = _reachable(program, equations, keep)
+    return replace(
+        program, declarations=declarations, equations=kept, trace=(*program.trace, *steps)
+    )
+
+
+def _with_exponents(
+    eq: Equation, declarations: dict[str, Declaration]
+) -> tuple[Equation, list[Equation]]:
+    """e = exp(Σ …) as e = exp(log_e) and log_e = Σ …: a sum in an exponent is a value of its own, computed once."""
+    added: list[Equation] = []
+
+    def visit(node: Basic) -> Basic | None:
+        if not isinstance(node, exp) or not any(isinstance(n, Reduce) for n in walk(node)):
+            return None
+        if not free_indices(node) <= frozenset(eq.indices):
+            return None
+        name = f"log_{eq.name}"
+        while name in declarations:
+            name += "_"
+        declarations[name] = Declaration(name, "defined", eq.indices, eq.where)
+        added.append(Equation(name, eq.indices, node.args[0], eq.where))
+        return exp(Entry(name, *eq.indices))
+
+    return replace(eq, expr=transform(eq.expr, visit)), added
 
 
 def _exposed(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:

@@ -12,7 +12,7 @@ these can overflow where the value itself does not; softmax, sigmoid and softplu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sympy import (
     Abs,
@@ -75,30 +75,35 @@ def exponentials(expr: Expr) -> tuple[Exponential, ...] | None:
     """The terms of a sum of exponentials, a constant being c · exp 0; None where no exponential stands in it."""
     found: list[Exponential] = []
     for term in summands(_as_exponentials(expr)):
-        coefficient: Expr = S.One
-        exponent: Expr = S.Zero
-        inner: tuple[Exponential, ...] | None = None
-        for factor in factors(term):
-            own = exponent_of(factor)
-            if own is not None:
-                exponent += own
-            elif isinstance(factor, Reduce) and factor.reducer == "sum" and inner is None:
-                inner = exponentials(factor.body)
-                if inner is None:
-                    coefficient *= factor
-                else:
-                    inner = tuple(
-                        Exponential(e.coefficient, e.exponent, (*factor.indices, *e.bound))
-                        for e in inner
-                    )
-            else:
-                coefficient *= factor
-        for e in inner or (Exponential(S.One, S.Zero),):
-            found.append(Exponential(coefficient * e.coefficient, exponent + e.exponent, e.bound))
-    if any(has_exponential(e.coefficient) for e in found) or all(e.exponent == 0 for e in found):
-        return None
+        parts = _exponential_term(term)
+        if parts is None or any(has_exponential(e.coefficient) for e in parts):
+            return None
+        found += parts
     terms = _collected(found)
-    return None if _widens(terms) else terms
+    return None if all(t.exponent == 0 for t in terms) or _widens(terms) else terms
+
+
+def _exponential_term(term: Expr) -> list[Exponential] | None:
+    """c exp(a) Σ_b exp(…) as the terms of one sum; None where that sum would have more axes than Σ_b has."""
+    coefficient: Expr = S.One
+    exponent: Expr = S.Zero
+    inner: tuple[Exponential, ...] = (Exponential(S.One, S.Zero),)
+    axes: frozenset[Index] | None = None
+    for factor in factors(term):
+        own = exponent_of(factor)
+        if own is not None:
+            exponent += own
+            continue
+        is_sum = isinstance(factor, Reduce) and factor.reducer == "sum" and axes is None
+        terms = exponentials(factor.body) if is_sum else None
+        if terms is None:
+            coefficient *= factor
+            continue
+        axes = free_indices(factor)
+        inner = tuple(replace(t, bound=(*factor.indices, *t.bound)) for t in terms)
+    if axes is not None and not free_indices(exponent) <= axes:
+        return None
+    return [Exponential(coefficient * t.coefficient, exponent + t.exponent, t.bound) for t in inner]
 
 
 def _widens(terms: tuple[Exponential, ...]) -> bool:

@@ -66,7 +66,12 @@ def in_terms_of_output(eq: Equation, partial: Expr) -> Expr:
 
 def _grows(expr: Expr) -> bool:
     """Whether an exponential is left that nothing beside it holds back: y² sinh z for the slope of y = 1/cosh z."""
-    return any(isinstance(n, (exp, sinh, cosh)) for n in walk(expr))
+
+    def exponential(node: Basic) -> bool:
+        return any(isinstance(n, (exp, sinh, cosh)) for n in walk(node))
+
+    below = (n.base for n in walk(expr) if isinstance(n, Pow) and n.exp.could_extract_minus_sign())
+    return exponential(expr) and not any(map(exponential, below))
 
 
 def _output(eq: Equation) -> Entry:
