@@ -30,7 +30,7 @@ from symbp.layout import (
     statement,
     unpack,
 )
-from symbp.results import Results, assignments
+from symbp.results import Results, assignments, needed
 from symbp.shapes import tuple_code
 from symbp.targets.signature import Signature, head_of, shape_text, signature_of
 
@@ -44,6 +44,7 @@ def emit(module: Module, version: str) -> str:
     Raises `ModelError` for a name that the module needs itself and for an `init=` function that cannot be emitted.
     """
     _check_names(module)
+    module = needed(module)
     forward = signature_of(module, module.forward, module.cache, complete=True)
     predict = None if module.predict is None else signature_of(module, module.predict)
     equations = [formula_lines(e, LINE_WIDTH, "    ", " " * 8) for e in module.equations]

@@ -104,12 +104,9 @@ class Multiprecision:
         self.gap = 0.0
         self._context = context = _context(digits)
         self._noise = cycle(_noise(digits)) if noise else None
-        functions = {
-            name: self._elementwise(getattr(context, name))
-            for name in ("log", "tanh", "erf", "floor")
-        }
+        functions = {name: self._elementwise(getattr(context, name)) for name in ("log", "floor")}
         functions["ceiling"] = self._elementwise(context.ceil)
-        for name in ("exp", "sin", "cos", "tan", "sinh", "cosh"):
+        for name in ("exp", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf"):
             functions[name] = self._elementwise(self._bounded(name))
         convert = np.frompyfunc(context.mpf, 1, 1)
         self.numbers = Numbers(
@@ -146,6 +143,8 @@ class Multiprecision:
         def bounded(x: Any) -> Any:
             if context.mag(x) <= 64:
                 return function(x)
+            if name in ("tanh", "erf"):
+                return context.sign(x)
             if name != "exp":
                 return context.nan
             return context.inf if x > 0 else context.zero

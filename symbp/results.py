@@ -1,13 +1,18 @@
-"""What an emitted function returns is its own: a result that may share memory with another array is copied."""
+"""What an emitted function computes and returns: only what is needed, and nothing that is not its own.
+
+A line whose variable nobody reads is left out, and a result that may share memory with another array is copied.
+"""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from symbp.errors import CompilerError
-from symbp.ir.module import Body
+from symbp.ir.module import Body, Line, Module
 
 _FRESH = frozenset(
     "array astype clip concatenate copy dot eye full full_like inner max mean min ones ones_like outer prod reduce"
@@ -16,15 +21,40 @@ _FRESH = frozenset(
 """Functions and methods of NumPy, beside its ufuncs, that never return a view."""
 
 
+def needed(module: Module) -> Module:
+    """The module without lines, names and entries of the cache that its code does not need.
+
+    In the end a formula may read less than it says: a fixed place picks one of the terms, δ makes a term zero.
+    """
+    outputs = [variable for _, variable in module.outputs]
+    backward = _live(module.backward, [variable for _, variable in module.gradients])
+    cache = tuple(name for name in module.cache if name in backward.reads)
+    results = [*outputs, *cache] if module.loss is None else [module.loss, *cache]
+    return replace(
+        module,
+        backward=backward,
+        cache=cache,
+        forward=_live(module.forward, results),
+        predict=None if module.predict is None else _live(module.predict, outputs),
+    )
+
+
+def _live(body: Body, results: Iterable[str]) -> Body:
+    """The lines that lead to these results, and the names that they read from outside."""
+    live = set(results)
+    lines: list[Line] = []
+    for line in reversed(body.lines):
+        names = [n for n in ast.walk(_parsed(line.code)) if isinstance(n, ast.Name)]
+        written = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        if not written or written & live:
+            lines.insert(0, line)
+            live |= {n.id for n in names}
+    return replace(body, lines=tuple(lines), reads=tuple(n for n in body.reads if n in live))
+
+
 def assignments(body: Body) -> dict[str, list[ast.expr | None]]:
     """Variable -> the expressions assigned to it; None where it is assigned in any other way."""
-    code = "\n".join(statement for line in body.lines for statement in line.code)
-    try:
-        tree = ast.parse(code)
-    except SyntaxError as error:
-        raise CompilerError(
-            f"line of a body is not Python: {(error.text or code).strip()}"
-        ) from error
+    tree = _parsed([statement for line in body.lines for statement in line.code])
     found: dict[str, list[ast.expr | None]] = {}
     whole: set[ast.expr] = set()
     for node in ast.walk(tree):  # an assignment comes before its own target
@@ -40,6 +70,16 @@ def assignments(body: Body) -> dict[str, list[ast.expr | None]]:
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node not in whole:
             found.setdefault(node.id, []).append(None)
     return found
+
+
+def _parsed(statements: Sequence[str]) -> ast.Module:
+    code = "\n".join(statements)
+    try:
+        return ast.parse(code)
+    except SyntaxError as error:
+        raise CompilerError(
+            f"line of a body is not Python: {(error.text or code).strip()}"
+        ) from error
 
 
 def is_fresh(value: ast.expr | None) -> bool:

@@ -399,8 +399,9 @@ def sized(*shapes: tuple[Expr | int, ...], reads: str = "") -> Module:
         )
         for number, shape in enumerate(shapes)
     ]
-    names = " ".join(i.name for i in inputs)
-    loss = body(f"{names} {reads}", f"loss = {' + '.join(reads.split()) or 0} + 0 * np.sum(x0)")
+    names = [i.name for i in inputs]
+    terms = reads.split() + [f"0 * np.sum({name})" for name in names]
+    loss = body(" ".join([*names, reads]), f"loss = {' + '.join(terms)}")
     return module(inputs=tuple(inputs), sizes=("n", "m", "k", "T"), forward=loss, loss="loss")
 
 

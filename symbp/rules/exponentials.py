@@ -228,6 +228,9 @@ def _gathered(expr: Expr, expose: Expose) -> Expr:
                 return Mul(*(f for f in rest if f not in moved), inner)
         if isinstance(factor, Add):
             terms = [Mul(*rest, t) for t in factor.args]
+            joins = any(exponent_of(f) is not None for f in rest)
+            if joins and any(map(is_quotient, factor.args)):
+                return Add(*terms)
             if any(_gathered(t, expose) != t for t in terms):
                 return Add(*terms)
     return expr

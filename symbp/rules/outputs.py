@@ -66,12 +66,12 @@ def in_terms_of_output(eq: Equation, partial: Expr) -> Expr:
 
 def _grows(expr: Expr) -> bool:
     """Whether an exponential is left that nothing beside it holds back: y² sinh z for the slope of y = 1/cosh z."""
-
-    def exponential(node: Basic) -> bool:
-        return any(isinstance(n, (exp, sinh, cosh)) for n in walk(node))
-
     below = (n.base for n in walk(expr) if isinstance(n, Pow) and n.exp.could_extract_minus_sign())
-    return exponential(expr) and not any(map(exponential, below))
+    return _has_exponential(expr) and not any(map(_has_exponential, below))
+
+
+def _has_exponential(expr: Basic) -> bool:
+    return any(isinstance(n, (exp, sinh, cosh)) for n in walk(expr))
 
 
 def _output(eq: Equation) -> Entry:
@@ -213,7 +213,10 @@ def _solve(eq: Equation, base: Expr, exponential: bool) -> _Solution | None:
     value = cancel((b - d * y) / (c * y - a))
     if _cancels(value, y):
         return None
-    return _Solution(base, exponential, step, value.xreplace({**back, y: _output(eq)}))
+    value = value.xreplace({**back, y: _output(eq)})
+    if _has_exponential(value) and not (exponential or _has_exponential(base)):
+        return None  # tanh x = y (1 + exp(−x)) where y = tanh x / (1 + exp(−x)): worse than tanh x
+    return _Solution(base, exponential, step, value)
 
 
 def _cancels(value: Expr, y: Slot) -> bool:
