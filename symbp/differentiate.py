@@ -37,7 +37,7 @@ from symbp.ir.nodes import (
 from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
 from symbp.ir.trace import Step
 from symbp.rewrite import bound_indices, contract, cost, factor_common, fresh_index, standard_names
-from symbp.rules.outputs import in_terms_of_output, rational
+from symbp.rules.outputs import in_terms_of_output, shorter
 from symbp.validate import RESERVED
 
 
@@ -48,7 +48,7 @@ class Term:
     entry: Entry
     coefficient: Expr
     bound: tuple[Index, ...]
-    short: Expr  # the coefficient as one fraction, where that is shorter
+    short: Expr  # the coefficient with its exponentials cancelled, where that is shorter
 
 
 def differentiate(program: Program, wrt: tuple[str, ...]) -> AdjointProgram:
@@ -265,7 +265,7 @@ def partials_of(expr: Expr) -> tuple[Term, ...]:
         if outer == 0:
             continue
         if isinstance(node, Entry):
-            out.append(Term(node, outer, (), min(outer, rational(outer), key=cost)))
+            out.append(Term(node, outer, (), shorter(outer)))
         elif isinstance(node, Reduce) and node.reducer == "sum":
             out.extend(_through_sum(node, outer))
         else:
@@ -286,7 +286,7 @@ def _through_sum(node: Reduce, outer: Expr) -> list[Term]:
     found = []
     for t in partials_of(body):
         product = outer * t.coefficient
-        short = min(product, rational(product), outer * t.short, key=cost)
+        short = min(shorter(product), outer * t.short, key=cost)
         found.append(Term(t.entry, product, (*bound, *t.bound), short))
     return found
 

@@ -7,7 +7,8 @@ longdouble. Extreme ones, where a naive evaluation overflows, are judged in mult
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from sympy import Abs, Max, Min, Piecewise, sign
@@ -30,6 +31,9 @@ CENTRAL_STEP = float(np.finfo(np.longdouble).eps) ** (1 / 3)
 EXACT_STEP = 1e-20
 """Of a forward difference in 50 digits or more."""
 
+SMALLEST_SCALE = 1e-6
+"""Steps in a defined tensor of small entries are shorter, down to this, beyond which rounding would blur too much."""
+
 _DIGITS, _MOST_DIGITS = 50, 1600
 _SPARE_DIGITS = 32  # left of the smallest summand: 20 for the step, and 12 of the result
 _MEMORY = 2**21  # the most entries of one array in an evaluation of many probes
@@ -45,7 +49,7 @@ class Reference:
     derivatives: Mapping[str, Array]  # of each tensor: (rows,)
     method: str
     tolerance: float = 0.0  # what the method is good for, relative to the largest derivative
-    noise: float = 0.0  # absolute rounding error of a derivative
+    noise: Mapping[str, float] = field(default_factory=dict)  # absolute, of each tensor's derivatives
 
     @property
     def finite(self) -> bool:
@@ -67,7 +71,8 @@ class Oracle:
         smooth = self.smooth(point, directions)
         if self.analytic:
             return smooth
-        differences = self._central_differences(point, directions)
+        scales = self._scales(point, directions, FLOAT64)
+        differences = self._central_differences(point, directions, scales)
         if differences is None:
             return None
         largest = max([point.magnitude, *(np.abs(v).max() for v in smooth.values.values())])
@@ -76,8 +81,28 @@ class Oracle:
             derivatives=differences,
             method="central differences",
             tolerance=1e-7,  # orders above truncation, for third derivatives are large at times
-            noise=16 * float(np.finfo(np.longdouble).eps) * largest / CENTRAL_STEP,
+            noise={
+                name: 16 * float(np.finfo(np.longdouble).eps) * largest / (CENTRAL_STEP * scale)
+                for name, scale in scales.items()
+            },
         )
+
+    def _scales(
+        self, point: Point, directions: Directions, numbers: Numbers, least: Any = SMALLEST_SCALE
+    ) -> dict[str, Any]:
+        """What the steps in each tensor are relative to: 1, or of a defined one its smallest entry, at least `least`.
+
+        The functions of a tensor are drawn out where it is small, as log(y) is where a softmax y comes near 0.
+        """
+        defined = [n for n in directions if self.declared.declarations[n].kind == "defined"]
+        scales = dict.fromkeys(directions, numbers.array(1.0)[()])
+        if defined:
+            evaluation = evaluate(self.declared, point.sizes, point.values, numbers)
+            for name in defined:
+                sizes = np.abs(evaluation.values[name])
+                smallest = min([scales[name], *sizes[sizes > 0]])
+                scales[name] = max(smallest, least)
+        return scales
 
     @np.errstate(all="ignore")
     def smooth(self, point: Point, directions: Directions) -> Reference:
@@ -95,18 +120,21 @@ class Oracle:
         return Reference(point, directions, values, derivatives, "complex steps", 1e-10)
 
     @np.errstate(all="ignore")
-    def _central_differences(self, point: Point, directions: Directions) -> dict[str, Array] | None:
+    def _central_differences(
+        self, point: Point, directions: Directions, scales: Mapping[str, float]
+    ) -> dict[str, Array] | None:
         parts = []
-        step = np.longdouble(CENTRAL_STEP)
         for shifts, count in _chunks(directions, max(1, _MEMORY // point.work)):
-            steps = {n: np.concatenate([step * s, -step * s]) for n, s in shifts.items()}
+            moves = {n: np.longdouble(CENTRAL_STEP) * scales[n] * s for n, s in shifts.items()}
+            steps = {n: np.concatenate([move, -move]) for n, move in moves.items()}
             evaluation = evaluate(self.declared, point.sizes, point.values, LONGDOUBLE, steps)
             if evaluation.straddled:
                 return None
             objective = self._objective(point, evaluation, LONGDOUBLE)
             above, below = np.split(np.broadcast_to(objective, (2 * count,)), 2)
-            parts.append(np.asarray((above - below) / (2 * step), np.float64))
-        return _split(np.concatenate(parts), directions)
+            parts.append((above - below) / (2 * np.longdouble(CENTRAL_STEP)))
+        found = _split(np.concatenate(parts), directions)
+        return {n: np.asarray(slopes / scales[n], np.float64) for n, slopes in found.items()}
 
     def exact(self, point: Point, directions: Directions) -> Reference:
         """The reference at an extreme point, by forward differences in as many digits as it takes.
@@ -133,18 +161,19 @@ class Oracle:
         """The reference, and the largest gap between summands in digits."""
         precise = Multiprecision(digits, noise)
         array = precise.numbers.array
-        step = array(EXACT_STEP)
+        step = array(EXACT_STEP)[()]
+        scales = self._scales(point, directions, precise.numbers, least=0)
         (shifts, count), *_ = _chunks(directions, 1 + sum(map(len, directions.values())))
         steps = {
-            name: array(np.concatenate([np.zeros_like(shift[:1]), shift])) * step
+            name: array(np.concatenate([np.zeros_like(shift[:1]), shift])) * (step * scales[name])
             for name, shift in shifts.items()
         }
         evaluation = evaluate(self.declared, point.sizes, point.values, precise.numbers, steps)
         objective = self._objective(point, evaluation, precise.numbers)
         objective = np.broadcast_to(objective, (1 + count,))
-        slopes = np.asarray((objective[1:] - objective[0]) / step, np.float64)
+        slopes = _split((objective[1:] - objective[0]) / step, directions)
         values = {n: np.asarray(evaluation.values[n][0], np.float64) for n in self.names}
-        derivatives = _split(slopes, directions)
+        derivatives = {n: np.asarray(s / scales[n], np.float64) for n, s in slopes.items()}
         reference = Reference(point, directions, values, derivatives, "multiprecision")
         return reference, precise.gap
 

@@ -244,7 +244,7 @@ class _Comparison:
         with np.errstate(invalid="ignore"):
             products = (directions * np.asarray(result, np.float64)).reshape(len(directions), -1)
             got = products.sum(axis=1)
-        absolute = self._rounding + self.reference.noise
+        absolute = self._rounding + self.reference.noise.get(name, 0.0)
         return self._measured(row, got, lambda r: r.derivatives[name], absolute)
 
     @property

@@ -663,7 +663,8 @@ WIDE = module(
     outputs=tuple((f"output_number_{number}", "l") for number in range(5)),
     cache=("l", "targets", "n", "T", *(f"constant_number_{number}" for number in range(3))),
     backward=body(
-        " ".join(p.name for p in LONG_PARAMETERS),
+        " ".join(p.name for p in LONG_PARAMETERS)
+        + " l targets n T constant_number_0 constant_number_1 constant_number_2",
         "dl = l.sum() + targets.sum() + n + T + constant_number_0 + constant_number_1 + constant_number_2",
     ),
     gradients=(*((p.name, p.name) for p in LONG_PARAMETERS), ("l", "dl")),
@@ -772,6 +773,15 @@ def test_names_of_its_own_are_refused() -> None:
         f"x = np.einsum('ij,jk->ik', {'a' * 50}, {'b' * 50}, optimize=True)".replace("'", '"'),
         f"_check({', '.join(letter * 20 for letter in 'abcde')})",
         f"x = {' * '.join(letter * 20 for letter in 'abcde')}",
+        f"x[:, 0] += {'a' * 30} * {'b' * 30} * np.sum({'c' * 20})",
+        f"x = np.broadcast_to({'a' * 40} * {'b' * 20}, ({'n' * 20}, k)).copy()",
+        f"x = ({'a' * 30} * {'b' * 30} * (c > 0).astype(a.dtype)).sum(axis=(0, 1))",
+        f"x = {'a' * 40} + {'b' * 20} * np.exp({'c' * 20}).sum(axis=2)",
+        f"x = {'a' * 30} * ({'b' * 30} + {'c' * 30}) / {'n' * 20}",
+        f"x = {'a' * 30} / ({'b' * 30} + {'c' * 30} * {'d' * 30})",
+        f"x = np.exp({'a' * 30} * {'b' * 30} - {'c' * 30} / {'d' * 30})",
+        f"x = np.where({'a' * 30} > 0, {'b' * 30}, np.where({'c' * 60}, {'d' * 30}, 0))",
+        f"x = {'a' * 30} - np.sum({'b' * 40}, axis=0) * {'c' * 30}[:, None]",
     ],
 )
 def test_long_statements_break_as_ruff_breaks_them(code: str, tmp_path: Any) -> None:
@@ -795,3 +805,34 @@ def test_long_formulas_break_before_an_operator() -> None:
     assert max(map(len, lines)) <= 84 and lines[0].startswith("# y[s] = weights0[s]")
     assert lines[-1].endswith("  (n, k)")
     assert not any(line.endswith((" +", " =")) for line in lines)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"x = ({'a' * 40} + {'b' * 40})[:, None]",
+        f"x = ({'a' * 30} + {'b' * 30}).sum(axis=0).reshape({'c' * 20}, 1)",
+        f"x = {'a' * 50}, {'b' * 50}",
+    ],
+)
+def test_what_is_not_surely_laid_out_stays_on_one_line(code: str) -> None:
+    lines = statement(code)
+    assert lines == [code] or max(map(len, lines)) <= 84
+
+
+def test_only_what_is_needed_is_computed_kept_and_unpacked() -> None:
+    """Formulas may read names that their code does not: the code decides."""
+    net = replace(
+        MLP,
+        forward=replace(MLP.forward, lines=(*body("", "spare = x + 1").lines, *MLP.forward.lines)),
+        cache=("x", "t", "h1", "y", "n", "d", "spare"),
+        backward=replace(MLP.backward, reads=(*MLP.backward.reads, "d", "spare")),
+    )
+    assert emit(net, "0") == emit(MLP, "0")
+    one_size = module(
+        inputs=(given("x", s, j),),
+        sizes=("n", "d"),
+        forward=body("x n d", "loss = x.sum() / n"),
+        loss="loss",
+    )
+    assert "n = x.shape[0]" in emit(one_size, "0")

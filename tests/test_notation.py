@@ -27,8 +27,10 @@ from sympy import (
     S,
     Symbol,
     cos,
+    ceiling,
     erf,
     exp,
+    floor,
     log,
     pi,
     sign,
@@ -185,6 +187,8 @@ def test_text(expr: Basic, expected: str) -> None:
         (Iverson(x >= 0), r"[x_{i} \ge 0]"),
         (Largest(x, 0), r"\max(0, x_{i})"),
         (erf(x) * Abs(x), r"\lvert x_{i} \rvert\, \operatorname{erf}(x_{i})"),
+        (floor(x), r"\lfloor x_{i} \rfloor"),
+        (ceiling(x / y) ** 2, r"\Bigl\lceil \frac{x_{i}}{y_{i}} \Bigr\rceil^{2}"),
         (sqrt(x + 1), r"\sqrt{1 + x_{i}}"),
         (S(1e-5) * x, r"10^{-5}\, x_{i}"),
         (S(2.5e-5) * x, r"2.5 \cdot 10^{-5}\, x_{i}"),
@@ -284,3 +288,10 @@ def test_width_is_that_of_the_glyphs() -> None:
     assert width(r"\mathrm{net}") == width("net")
     rows = r"\begin{cases} a & \text{if } b \\ a + a + a & \text{otherwise} \end{cases}"
     assert width(r"a + a + a") < width(rows) < width(r"a + a + a + b + otherwise + if")
+
+
+def test_cases_inside_other_cases_and_functions_have_a_width() -> None:
+    inner = Piecewise((x, x > 0), (exp(x) - 1, True))
+    outer = Piecewise((inner, x > -1), (y, True))
+    assert width(latex(outer)) > width(latex(inner)) + width("a + b")
+    assert width(latex(Largest(inner, y / 2))) > width(latex(inner))

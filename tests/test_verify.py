@@ -12,6 +12,7 @@ from sympy import Abs, Max, Sum, cosh, exp, log, sin, sqrt, tanh
 
 from symbp import Network, indices, sizes
 from symbp.ir.network import Declared
+from symbp.numbers import Multiprecision
 from symbp.reference import Oracle, unit_directions
 from symbp.sample import Sampler
 from symbp.verify import Report, Row, verify
@@ -415,6 +416,58 @@ def test_the_exact_reference_takes_the_digits_that_it_needs() -> None:
     exact = Oracle(declared).exact(point, {"w": np.eye(3)})
     assert exact.values["loss"] == pytest.approx(-784.0, rel=1e-12)
     np.testing.assert_allclose(exact.derivatives["w"], [0, -1, -1], atol=1e-9)
+
+
+def test_huge_arguments_of_saturated_functions_cost_nothing() -> None:
+    numbers = Multiprecision(50).numbers
+    huge = numbers.functions["exp"](numbers.array([1e18, -1e18]))
+    for name in ("tanh", "erf"):
+        assert list(numbers.functions[name](huge)) == [1, 0]
+        assert list(numbers.functions[name](-huge)) == [-1, 0]
+
+
+SOFTMAX = """
+def forward(params, t):
+    z = params["z"] - params["z"].max()
+    z = z - np.log(np.exp(z).sum())
+    return -(t * z).sum(), (t, np.exp(z))
+
+def backward(params, cache):
+    t, y = cache
+    return {"z": y * t.sum() - t, "y": -t / y}
+
+def value_and_grad(params, t):
+    loss, cache = forward(params, t)
+    return loss, backward(params, cache)
+"""
+
+
+def softmax(kinked: bool) -> Declared:
+    net = Network("softmax")
+    z, t = net.param("z", i), net.input("t", i, sums_to_one=i)
+    y = net.define("y", i, exp(z[i]) / Sum(exp(z[c]), c))
+    net.loss(-Sum(t[i] * log(Max(y[i], 0) if kinked else y[i]), i))
+    return net.declared()
+
+
+@pytest.mark.parametrize("kinked", [False, True])
+def test_steps_in_a_defined_tensor_keep_to_its_scale(kinked: bool) -> None:
+    """At extremes y is near 1e-400, and so −t/y is beyond every dtype: neither it nor its warning is judged."""
+    for seed in range(3):
+        report = verify(softmax(kinked), build(SOFTMAX), ("z", "y"), seed=seed)
+        assert report.ok, report
+    wrong = verify(softmax(kinked), build(SOFTMAX, ("-t / y", "-t / y * 1.001")), ("z", "y"))
+    assert refused(wrong, "y", "error 1.0e-03") and not refused(wrong, "z")
+
+
+def test_differences_of_small_entries_are_exact() -> None:
+    declared = softmax(True)
+    point = Sampler(declared, np.random.default_rng(0)).point({"k": 3}, "normal(0, 1)")
+    point = point.replaced({"z": np.array([0.0, -12.0, -5.0])})
+    reference = Oracle(declared).at(point, {"y": np.eye(3)})
+    assert reference is not None and reference.method == "central differences"
+    exact = -point.values["t"] * np.exp(np.array([0.0, 12.0, 5.0])) * (1 + np.exp(-12) + np.exp(-5))
+    np.testing.assert_allclose(reference.derivatives["y"], exact, rtol=1e-10)
 
 
 def test_a_kink_between_two_steps_is_noticed() -> None:

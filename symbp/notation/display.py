@@ -18,6 +18,7 @@ _SMALL = 0.75  # size of a subscript
 _WIDE = 2.6  # a binary operator or a relation with the space around it
 _WIDTHS = {
     r"\,": 0.4, "'": 0.3, ",": 0.7, ".": 0.6, "(": 0.9, ")": 0.9, "[": 0.7, "]": 0.7, r"\lvert": 0.7, r"\rvert": 0.7,
+    r"\lfloor": 0.8, r"\rfloor": 0.8, r"\lceil": 0.8, r"\rceil": 0.8,
     r"\sum": 3.0, r"\prod": 2.6, r"\infty": 2.0, r"\bigl": 0.2, r"\bigr": 0.2, r"\Bigl": 0.5, r"\Bigr": 0.5,
     r"\big": 0.2, r"\mathbin": 1.0,
     r"\biggl": 0.8, r"\biggr": 0.8, r"\quad": 2.0, r"\{": 1.0, r"\}": 1.0, "&": 2.0, "$": 0.0, "m": 1.6, "w": 1.4,
@@ -27,8 +28,8 @@ _WIDTHS = {
     **dict.fromkeys([r"\sinh", r"\cosh", r"\tanh"], 4.3),
 }  # fmt: skip
 _OPERATORS = ("+", "-", r"\mathbin")
-_OPENING = {"(", "[", r"\lvert"}
-_CLOSING = {")", "]", r"\rvert"}
+_OPENING = {"(", "[", r"\lvert", r"\lfloor", r"\lceil"}
+_CLOSING = {")", "]", r"\rvert", r"\rfloor", r"\rceil"}
 
 
 def width(formula: str) -> float:
@@ -106,22 +107,26 @@ def _width(tokens: _Tokens, end: str = "") -> float:
     """The width up to the token `end`, which is read too."""
     total = 0.0
     while tokens.peek() and tokens.peek() != end:
-        token = tokens.next()
-        if token in ("_", "^"):
-            total += _scripts(tokens, token)
-        elif token == r"\begin":
-            total += _environment(tokens)
-        elif token == r"\frac":
-            total += max(_argument(tokens), _argument(tokens)) + 0.6
-        elif token == r"\sqrt":
-            total += _argument(tokens) + 1.6
-        elif token == "{":
-            total += _width(tokens, "}")
-        else:
-            total += _WIDTHS.get(token, 1.0)
+        total += _part(tokens)
     if tokens.peek():
         tokens.next()
     return total
+
+
+def _part(tokens: _Tokens) -> float:
+    """The width of the next token, with all that belongs to it."""
+    token = tokens.next()
+    if token in ("_", "^"):
+        return _scripts(tokens, token)
+    if token == r"\begin":
+        return _environment(tokens)
+    if token == r"\frac":
+        return max(_argument(tokens), _argument(tokens)) + 0.6
+    if token == r"\sqrt":
+        return _argument(tokens) + 1.6
+    if token == "{":
+        return _width(tokens, "}")
+    return _WIDTHS.get(token, 1.0)
 
 
 def _argument(tokens: _Tokens) -> float:
@@ -142,14 +147,13 @@ def _scripts(tokens: _Tokens, first: str) -> float:
 def _environment(tokens: _Tokens) -> float:
     """The widest row of cases."""
     _argument(tokens)
-    widest = 0.0
-    row: list[str] = []
+    widest = row = 0.0
     while tokens.peek() != r"\end":
-        token = tokens.next()
-        if token == r"\\":
-            widest, row = max(widest, width(" ".join(row))), []
+        if tokens.peek() == r"\\":
+            tokens.next()
+            widest, row = max(widest, row), 0.0
         else:
-            row.append(token)
+            row += _part(tokens)
     tokens.next()
     _argument(tokens)
-    return max(widest, width(" ".join(row))) + 2.0
+    return max(widest, row) + 2.0

@@ -27,6 +27,7 @@ _CONNECTIVES = {
 }  # fmt: skip
 _CONSTANTS = {S.Pi: r"\pi", S.Exp1: r"\mathrm{e}", S.Infinity: r"\infty"}
 _FUNCTIONS = frozenset("sin cos tan sinh cosh tanh log exp max min".split())
+_ROUNDED = {"floor": (r"\lfloor ", r" \rfloor"), "ceiling": (r"\lceil ", r" \rceil")}
 _TALL = (r"\frac", r"\sum", r"\prod", r"\begin")
 _SHORT = 8.0  # glyphs up to which an exponential is written as a power of e
 
@@ -121,6 +122,9 @@ class _LatexWriter(Writer):
         return Piece(enclose("[", condition, "]"))
 
     def function(self, name: str, arguments: Sequence[str]) -> Piece:
+        if name in _ROUNDED:
+            left, right = _ROUNDED[name]
+            return Piece(enclose(left, arguments[0], right))
         command = rf"\{name}" if name in _FUNCTIONS else rf"\operatorname{{{name}}}"
         return Piece(command + self.brackets(", ".join(arguments)))
 

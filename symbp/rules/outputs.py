@@ -103,6 +103,11 @@ def rational(expr: Expr) -> Expr:
     return found
 
 
+def shorter(expr: Expr) -> Expr:
+    """The expression with its exponentials cancelled, where that costs less; without any, as it stands."""
+    return min(expr, rational(expr), key=cost) if _has_exponential(expr) else expr
+
+
 def _powers_of_one(slots: dict[Basic, Slot]) -> tuple[dict[Slot, Expr], dict[Basic, Expr]]:
     """(slot of exp(k u) -> g**k, g -> exp(u)) for every family of exponentials."""
     families: list[list[tuple[Slot, Expr]]] = []
