@@ -6,14 +6,15 @@ longdouble. Extreme ones, where a naive evaluation overflows, are judged in mult
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from sympy import Abs, Max, Min, Piecewise, sign
 
-from symbp.evaluate import Evaluation, evaluate
+from symbp.evaluate import evaluate
 from symbp.ir.network import Declared
 from symbp.numbers import COMPLEX128, FLOAT64, LONGDOUBLE, Array, Multiprecision, Numbers
 from symbp.sample import Point
@@ -49,7 +50,8 @@ class Reference:
     derivatives: Mapping[str, Array]  # of each tensor: (rows,)
     method: str
     tolerance: float = 0.0  # what the method is good for, relative to the largest derivative
-    noise: Mapping[str, float] = field(default_factory=dict)  # absolute, of each tensor's derivatives
+    noise: Mapping[str, float] = field(default_factory=dict)
+    """Absolute rounding error of each tensor's derivatives."""
 
     @property
     def finite(self) -> bool:
@@ -94,7 +96,7 @@ class Oracle:
 
         The functions of a tensor are drawn out where it is small, as log(y) is where a softmax y comes near 0.
         """
-        defined = [n for n in directions if self.declared.declarations[n].kind == "defined"]
+        defined = self._defined(directions)
         scales = dict.fromkeys(directions, numbers.array(1.0)[()])
         if defined:
             evaluation = evaluate(self.declared, point.sizes, point.values, numbers)
@@ -113,11 +115,14 @@ class Oracle:
         for shifts, count in _chunks(directions, max(1, _MEMORY // point.work)):
             steps = {name: 1j * COMPLEX_STEP * shift for name, shift in shifts.items()}
             evaluation = evaluate(self.declared, point.sizes, point.values, COMPLEX128, steps)
-            slopes = self._objective(point, evaluation, COMPLEX128).imag / COMPLEX_STEP
+            slopes = self._objective(point, evaluation.values, COMPLEX128).imag / COMPLEX_STEP
             parts.append(np.broadcast_to(slopes, (count,)))
         derivatives = _split(np.concatenate(parts), directions)
         # float64 rounds some thousand times on the way, at 1e-16 each.
         return Reference(point, directions, values, derivatives, "complex steps", 1e-10)
+
+    def _defined(self, names: Iterable[str]) -> list[str]:
+        return [n for n in names if self.declared.declarations[n].kind == "defined"]
 
     @np.errstate(all="ignore")
     def _central_differences(
@@ -130,7 +135,7 @@ class Oracle:
             evaluation = evaluate(self.declared, point.sizes, point.values, LONGDOUBLE, steps)
             if evaluation.straddled:
                 return None
-            objective = self._objective(point, evaluation, LONGDOUBLE)
+            objective = self._objective(point, evaluation.values, LONGDOUBLE)
             above, below = np.split(np.broadcast_to(objective, (2 * count,)), 2)
             parts.append((above - below) / (2 * np.longdouble(CENTRAL_STEP)))
         found = _split(np.concatenate(parts), directions)
@@ -169,21 +174,31 @@ class Oracle:
             for name, shift in shifts.items()
         }
         evaluation = evaluate(self.declared, point.sizes, point.values, precise.numbers, steps)
-        objective = self._objective(point, evaluation, precise.numbers)
-        objective = np.broadcast_to(objective, (1 + count,))
-        slopes = _split((objective[1:] - objective[0]) / step, directions)
+        # Subtracted before outputs are added up: a huge one would swallow what the others differ by.
+        found = {n: evaluation.values[n] for n in self.names}
+        moved = {
+            n: np.broadcast_to(v - v[:1], (1 + count, *v.shape[1:]))[1:] for n, v in found.items()
+        }
+        slopes = _split(self._objective(point, moved, precise.numbers) / step, directions)
         values = {n: np.asarray(evaluation.values[n][0], np.float64) for n in self.names}
         derivatives = {n: np.asarray(s / scales[n], np.float64) for n, s in slopes.items()}
+        gap = precise.gap
+        for name in self._defined(directions):  # an entry far above the smallest may lose its step
+            added = Multiprecision(digits)
+            added.numbers.add(evaluation.values[name][:1], steps[name])
+            gap = max(gap, added.gap + math.log10(EXACT_STEP))
+            if added.gap + math.log10(EXACT_STEP) + _SPARE_DIGITS > digits:
+                derivatives[name] = np.full_like(derivatives[name], np.nan)
         reference = Reference(point, directions, values, derivatives, "multiprecision")
-        return reference, precise.gap
+        return reference, gap
 
-    def _objective(self, point: Point, evaluation: Evaluation, numbers: Numbers) -> Array:
+    def _objective(self, point: Point, values: Mapping[str, Array], numbers: Numbers) -> Array:
         """The loss, or Σ seed · output of a layer: (P or 1,)."""
         if self.declared.loss is not None:
-            return evaluation.values["loss"]
+            return values["loss"]
         total = numbers.array(np.zeros(1))
         for name, seed in point.seeds.items():
-            product = numbers.array(seed) * evaluation.values[name]
+            product = numbers.array(seed) * values[name]
             total = total + product.reshape(len(product), -1).sum(axis=1)
         return total
 
