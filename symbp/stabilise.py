@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from sympy import Add, Basic, Expr, Mul, Pow, S, exp, log
+from sympy import Add, And, Basic, Expr, Mul, Not, Pow, S, exp, log
 
 from symbp.ir.network import Declaration, Equation
 from symbp.ir.nodes import (
@@ -202,13 +202,11 @@ def guarded(expr: Expr) -> Expr:
         if not isinstance(node, Cases):
             return None
         pairs: list[Basic] = []
+        left: Basic = S.true  # where no branch before this one was taken
         for value, condition in node.branches:
-            pairs += [_only_where(value, condition), condition]
-        *_, (_, last) = node.branches
-        otherwise = node.otherwise
-        if len(node.branches) == 1:
-            otherwise = _only_where(otherwise, ~last)
-        return Cases(*pairs, otherwise)
+            pairs += [_only_where(value, And(left, condition)), condition]
+            left = And(left, Not(condition))
+        return Cases(*pairs, _only_where(node.otherwise, left))
 
     found: Expr = transform(expr, visit)
     return found

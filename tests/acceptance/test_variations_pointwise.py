@@ -330,3 +330,12 @@ def test_named_functions(name: str, dtype: str) -> None:
 
     named("ordinary", dtype)
     named("extremes", dtype)
+
+
+@variation(extremes=FAR_AND_ZERO)
+def test_elu_inside_another_piecewise(net: Network) -> Definition:
+    def elu(x: Any) -> Any:
+        return Piecewise((x, x > 0), (exp(x) - 1, True))
+
+    layer(net, lambda x: Piecewise((elu(x), x > -3), (2, True)))
+    return lambda x: np.where(x > -3, np.where(x > 0, x, x_.exp(x) - 1), 2)
