@@ -1,0 +1,189 @@
+"""Models that once went wrong, each a kind of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sympy import Integer, Piecewise, Rational, Sum, cosh, exp, log, tanh
+
+from symbp import Network, derive, indices, sizes
+
+from . import exact as x_
+from .helpers import assert_close, frozen, load, run
+from .test_random_contractions import peak_memory
+from .test_variations_probability import BINARY, SCORES, cross_entropy, sigma, softmax
+from .variation import Definition, positive, variation
+
+n, d, h, k = sizes("n d h k")
+s, u = indices("s u", n)
+j, m = indices("j m", d)
+a = indices("a", h)
+i, c = indices("i c", k)
+
+SPREAD_OUT = [{"x": SCORES}]
+
+
+def sig(x: Any) -> Any:
+    return 1 / (1 + exp(-x))
+
+
+@variation()
+def test_a_sum_over_an_axis_that_a_definition_lacks(net: Network) -> Definition:
+    """Σ_a log h_sa with h_sa = exp x_s counts x_s once for each of four a."""
+    x = net.param("x", s)
+    four = indices("four", 4)
+    hidden = net.define("hidden", (s, four), exp(x[s]))
+    net.loss(Sum(log(hidden[s, four]), s, four))
+    return lambda x: 4 * x.sum()
+
+
+def test_a_slope_is_not_taken_from_a_sum_that_hides_it() -> None:
+    """y = x + tanh z at large x: 1 − (y − x)² would lose every digit of tanh z."""
+    net = Network("residual")
+    x, w = net.input("x", s), net.param("w", s)
+    y = net.define("y", (s,), x[s] + tanh(w[s]))
+    net.loss(Sum(y[s], s))
+    module = load(net)
+    w0 = np.array([0.5, -0.25])
+    _, grads = run(module, frozen({"x": [1e6, -1e6], "w": w0}, "float32"))
+    assert_close(grads["w"], (1 - np.tanh(w0) ** 2).astype("float32"), 1e-6)
+
+
+def test_no_array_over_an_axis_twice() -> None:
+    """log(y + ε) of a softmax y needs no array over (s, i, c)."""
+    net = Network("smoothed")
+    z, t = net.param("z", s, i), net.input("t", s, i)
+    y = net.define("y", (s, i), exp(z[s, i]) / Sum(exp(z[s, c]), c))
+    net.loss(-Sum(t[s, i] * log(y[s, i] + Rational(1, 10**7)), s, i))
+    assert peak_memory(load(net), length=120) < 30 * 120**2 * 8
+
+
+def test_the_gradient_of_an_output_that_nothing_reads_is_its_adjoint() -> None:
+    net = Network("two")
+    x = net.param("x", s)
+    left, right = net.define("left", (s,), tanh(x[s])), net.define("right", (s,), 2 * x[s])
+    net.output(left, right)
+    derivation = derive(net, wrt=["left"])
+    module = derivation.load()
+    _, cache = module.forward({"x": np.ones(2)})
+    given = {"left": np.array([3.0, 4.0]), "right": np.zeros(2)}
+    assert_close(module.backward({"x": np.ones(2)}, cache, given)["left"], given["left"], 0)
+    assert str(derivation.gradient("left")) == "dleft[s]"
+
+
+@variation()
+def test_softplus_of_a_number(net: Network) -> Definition:
+    x = net.param("x", s)
+    net.loss(log(1 + exp(Integer(2))) * Sum(x[s], s))
+    return lambda x: x_.log(1 + x_.exp(x_.array(2))) * x.sum()
+
+
+@variation()
+def test_log_cosh_of_a_tanh(net: Network) -> Definition:
+    x = net.param("x", s)
+    net.loss(Sum(log(cosh(tanh(x[s]))), s))
+    return lambda x: x_.log(x_.cosh(x_.tanh(x))).sum()
+
+
+def test_a_branch_that_an_index_decides_is_folded() -> None:
+    net = Network("folded")
+    x = net.param("x", i)
+    y = net.define("y", (i,), Piecewise((i * x[i], i * x[i] > 0), (exp(i * x[i]) - 1, True)))
+    net.loss(y[0] + y[1])
+    _, grads = run(load(net), frozen({"x": [2.0, -1.0, 0.5]}))
+    assert_close(grads["x"], [0, np.exp(-1), 0], 1e-15)
+
+
+@variation(extremes=BINARY, digits=1000)
+def test_one_minus_sigmoid_as_an_equation(net: Network) -> Definition:
+    x, t = net.param("x", s), net.input("t", s)
+    y = net.define("y", (s,), sig(x[s]))
+    q = net.define("q", (s,), 1 - y[s])
+    net.loss(-Sum(t[s] * log(y[s]) + (1 - t[s]) * log(q[s]), s))
+    return lambda x, t: -(t * x_.log(sigma(x)) + (1 - t) * x_.log(1 - sigma(x))).sum()
+
+
+@variation(extremes=SPREAD_OUT)
+def test_slope_of_a_hyperbolic_secant(net: Network) -> Definition:
+    x = net.param("x", s)
+    net.loss(Sum(1 / cosh(x[s]), s))
+    return lambda x: (1 / x_.cosh(x)).sum()
+
+
+@variation(extremes=SPREAD_OUT, digits=1000)
+def test_focal_loss_in_one_equation(net: Network) -> Definition:
+    x = net.param("x", s)
+    net.loss(-Sum((1 - sig(x[s])) ** 2 * log(sig(x[s])), s))
+    return lambda x: -((1 - sigma(x)) ** 2 * x_.log(sigma(x))).sum()
+
+
+@variation(extremes=SPREAD_OUT)
+def test_logistic_density(net: Network) -> Definition:
+    x = net.param("x", s)
+    net.loss(Sum(exp(-x[s]) / (1 + exp(-x[s])) ** 2, s))
+    return lambda x: (x_.exp(-x) / (1 + x_.exp(-x)) ** 2).sum()
+
+
+@variation(extremes=SPREAD_OUT)
+def test_powers_of_two(net: Network) -> Definition:
+    x = net.param("x", s)
+    net.loss(Sum(log(1 + 2 ** x[s]) + 1 / (1 + 2 ** (-x[s])), s))
+    return lambda x: (x_.log(1 + 2**x) + 1 / (1 + 2 ** (-x))).sum()
+
+
+@variation(extremes=[{"x": [1000, -1000]}, {"x": [90, 88]}])
+def test_every_pair_of_players(net: Network) -> Definition:
+    """Bradley–Terry: one tensor at two indices of one sum."""
+    x = net.param("x", s)
+    net.loss(-Sum(log(exp(x[s]) / (exp(x[s]) + exp(x[u]))), s, u))
+
+    def definition(x: Any) -> Any:
+        e = x_.exp(x)
+        return -x_.log(e[:, None] / (e[:, None] + e)).sum()
+
+    return definition
+
+
+@variation(draw={"t": positive}, extremes=[{"z": [[1000, 1001, -1000]], "t": [[1, 1, 0]]}])
+def test_marginal_likelihood(net: Network) -> Definition:
+    z, t = net.param("z", s, i), net.input("t", s, i)
+    net.loss(-Sum(log(Sum(t[s, i] * exp(z[s, i]), i) / Sum(exp(z[s, c]), c)), s))
+    return lambda z, t: -x_.log((t * x_.exp(z)).sum(axis=1) / x_.exp(z).sum(axis=1)).sum()
+
+
+@variation(extremes=[{"z": [[200, 201, -200]], "t": [[0, 1, 0]]}])
+def test_softmax_in_base_two(net: Network) -> Definition:
+    z, t = net.param("z", s, i), net.input("t", s, i)
+    net.loss(-Sum(t[s, i] * log(2 ** z[s, i] / Sum(2 ** z[s, c], c)), s, i))
+    return lambda z, t: cross_entropy(z * x_.log(x_.array(2)), t)
+
+
+@variation(extremes=[{"q": [[30, -20]], "key": [[20, 5], [-9, 9]], "v": [[1, 2], [3, 4]]}])
+def test_weighted_mean_without_normalising_first(net: Network) -> Definition:
+    q, key, v = net.param("q", s, j), net.param("key", i, j), net.param("v", i, a)
+    e = net.define("e", (s, i), exp(Sum(q[s, j] * key[i, j], j)))
+    net.output(net.define("o", (s, a), Sum(e[s, i] * v[i, a], i) / Sum(e[s, i], i)))
+    return lambda q, key, v: softmax(q @ key.T) @ v
+
+
+def test_weighted_mean_is_derived_without_a_jacobian() -> None:
+    """Its adjoint is e (v·ō − o·ō) / Σe: nothing over (s, i, a) is ever built."""
+    net = Network("attention")
+    q, key, v = net.param("q", s, j), net.param("key", i, j), net.param("v", i, a)
+    e = net.define("e", (s, i), exp(Sum(q[s, j] * key[i, j], j)))
+    net.output(net.define("o", (s, a), Sum(e[s, i] * v[i, a], i) / Sum(e[s, i], i)))
+    source = derive(net).source
+    assert "do @ v.T - (do * o).sum(axis=1, keepdims=True)" in source
+    assert "tensordot" not in source and "None, :, None" not in source
+
+
+@pytest.mark.parametrize("name", ["dx", "types"])
+def test_adjoints_keep_clear_of_sizes_and_reserved_words(name: str) -> None:
+    size = sizes("dx")
+    p = indices("p", size)
+    net = Network("clash")
+    x, w = net.param("x", s, p), net.param("types" if name == "types" else "w", p)
+    net.loss(Sum(x[s, p] * w[p], s, p))
+    assert derive(net).verify().ok
