@@ -154,13 +154,18 @@ class ExpressionCheck:
         if node.base not in self.atoms:
             raise self._foreign(str(node.base.label), tuple(node.base.shape or ()))
         name = self.atoms[node.base]
-        check_entry(name, self.declarations[name].shape, node.indices)
+        check_entry(name, self.declarations[name].shape, node.indices, self._integer_scalars())
         return self._places(node.indices)
 
+    def _integer_scalars(self) -> list[Basic]:
+        return [atom for atom in self.atoms if isinstance(atom, Symbol) and atom.is_integer]
+
     def _places(self, places: Iterable[Expr]) -> frozenset[Index]:
-        """The free indices of places that have been checked; the others consist of sizes."""
+        """The free indices of places that have been checked: indices, gathers, or made of sizes."""
         return self._all(
-            leaf for p in places for leaf in ((p,) if isinstance(p, Idx) else sizes_in(p))
+            leaf
+            for p in places
+            for leaf in ((p,) if isinstance(p, (Idx, Indexed)) else sizes_in(p))
         )
 
     def _symbol(self, symbol: Symbol) -> frozenset[Index]:
@@ -233,7 +238,7 @@ class ExpressionCheck:
         if not isinstance(first, Idx) or len(rest) != 1:
             raise not_yet(f"{self.subject}: {show(node)} without a plain index")
         subject = f"{self.subject}: {show(node)} over index {first}"
-        check_position(subject, check_index(first), rest[0])
+        check_position(subject, check_index(first), rest[0], self._integer_scalars())
         return self._places(node.args)
 
     def _unsupported(self, node: Basic) -> ModelError:

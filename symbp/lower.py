@@ -8,7 +8,7 @@ from dataclasses import replace
 from sympy import Expr, Idx
 
 from symbp.contraction import nest
-from symbp.ir.nodes import Entry, Reduce, rebuild, tensors_of, walk
+from symbp.ir.nodes import Entry, Reduce, free_indices, rebuild, tensors_of, walk
 from symbp.ir.program import Adjoint, AdjointProgram
 from symbp.ir.schedule import Assign, Schedule, reads_of
 from symbp.share import Sharing, worth_sharing
@@ -91,7 +91,7 @@ def _fitting(body: list[Assign], sharing: Sharing, fits: Fits) -> list[Assign]:
     done: list[Assign] = []
     for assign in body:
         while not fits(assign):
-            part = _half(assign.expr)
+            part = _half(assign)
             if part is None:
                 break
             before: list[Assign] = []
@@ -102,8 +102,14 @@ def _fitting(body: list[Assign], sharing: Sharing, fits: Fits) -> list[Assign]:
     return done
 
 
-def _half(expr: Expr) -> Expr | None:
-    """The subexpression whose length is nearest to half of the whole; no part of a contraction."""
+def _half(assign: Assign) -> Expr | None:
+    """The subexpression whose length is nearest to half of the whole; no part of a contraction.
+
+    Of a sum with fewer axes than the left side, all.
+    """
+    expr = assign.expr
+    if isinstance(expr, Reduce) and free_indices(expr) != frozenset(assign.indices):
+        return expr
     bodies = {n.body for n in walk(expr) if isinstance(n, Reduce)}
     parts = [n for n in walk(expr) if n is not expr and n not in bodies and worth_sharing(n)]
     whole = _length(expr)

@@ -68,7 +68,16 @@ class Sampler:
         self._loops |= {frozenset(n.atoms(Idx)) for n in nodes if isinstance(n, Sum)}
         names = {n.name for n in nodes if isinstance(n, Symbol)}
         self._symbols = sorted(names - set(declared.declarations))
-        self._places = [place for n in nodes if isinstance(n, Indexed) for place in _fixed(n)]
+        places = [p for n in nodes if isinstance(n, Indexed) for p in zip(n.indices, n.shape)]
+        self._places = [
+            (p, size) for p, size in places if not p.has(Idx, Indexed, *self._scalars())
+        ]
+        self._gathered = [(_name(p), size) for p, size in places if _name(p)]
+
+    def _scalars(self) -> list[Symbol]:
+        """The integer tensors without axes, as they stand at an index."""
+        declared = self.declared.declarations.values()
+        return [Symbol(d.name, integer=True) for d in declared if d.integer and not d.indices]
 
     def sizes(self, distinct: bool = True, ones: bool = False) -> dict[str, int] | None:
         """A size for each symbol: 2 and upwards, distinct or all equal, and some of them 1 with `ones`.
@@ -120,7 +129,8 @@ class Sampler:
             default = np.asarray(declaration.default, np.float64)
             return _single((default or 1.0) * self.rng.uniform(0.5, 1.0)) if vary else default
         if declaration.integer:
-            return self.rng.integers(0, 3, shape)
+            axes = [whole(s, sizes) for name, s in self._gathered if name == declaration.name]
+            return self.rng.integers(0, min(axes, default=3), shape)
         if declaration.sums_to_one is not None:
             axis = declaration.indices.index(declaration.sums_to_one)
             return self._distribution(shape, axis)
@@ -182,8 +192,8 @@ def _walk(expr: Basic) -> Iterator[Basic]:
             yield from _walk(arg)
 
 
-def _fixed(entry: Indexed) -> Iterator[tuple[Expr, Expr]]:
-    """The places of an entry that sizes alone decide, each with the length of its axis."""
-    for place, size in zip(entry.indices, entry.shape):
-        if not place.has(Idx, Indexed):
-            yield place, size
+def _name(place: Expr) -> str:
+    """The integer tensor that an index is read from; empty for any other."""
+    if isinstance(place, Indexed):
+        return str(place.base.label.name)
+    return "" if not isinstance(place, Symbol) or place.is_positive else str(place.name)

@@ -32,6 +32,7 @@ from symbp.rewrite import (
     distribute,
     factor_common,
     merge_sums,
+    sift,
     split_number,
     standard_names,
     tidy_sums,
@@ -139,7 +140,7 @@ class _Simplify:
 
     def tidy(self, expr: Expr) -> Expr:
         """Constant factors before sums, sums merged, common factors before terms; whatever of it costs least."""
-        plain = tidy_sums(expr)
+        plain = tidy_sums(sift(expr))
         merged = merge_sums(plain)
         forms = (plain, merged, factored(plain), factored(merged))
         return min(reversed(forms), key=cost)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keyword
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from types import FrameType
 
@@ -226,11 +226,16 @@ def _expression(value: object) -> Expr | None:
 # Entries of tensors
 
 
-def check_entry(tensor: str, shape: tuple[Expr, ...], key: tuple[object, ...]) -> tuple[Expr, ...]:
+def check_entry(
+    tensor: str,
+    shape: tuple[Expr, ...],
+    key: tuple[object, ...],
+    scalars: Collection[Basic] = (),
+) -> tuple[Expr, ...]:
     """The indices of `tensor[key]`, one for each axis.
 
-    Each is an index of exactly the axis's size, or an integer or size expression that is not
-    provably outside the axis.
+    Each is an index of exactly the axis's size, an integer or size expression that is not provably
+    outside the axis, or an entry of an integer tensor; `scalars` are the integer tensors without axes.
     """
     entry = f"{tensor}[{', '.join(map(_position, key))}]"
     if len(key) != len(shape):
@@ -239,7 +244,7 @@ def check_entry(tensor: str, shape: tuple[Expr, ...], key: tuple[object, ...]) -
             f"{entry}: {tensor} has shape {show_shape(shape)}, so it takes {takes}, not {len(key)}"
         )
     return tuple(
-        check_position(f"{entry}: axis {axis} of {tensor}", size, index)
+        check_position(f"{entry}: axis {axis} of {tensor}", size, index, scalars)
         for axis, (size, index) in enumerate(zip(shape, key, strict=True))
     )
 
@@ -255,7 +260,9 @@ def _position(index: object) -> str:
     return "..." if index is Ellipsis else show(index)
 
 
-def check_position(subject: str, size: Expr, index: object) -> Expr:
+def check_position(
+    subject: str, size: Expr, index: object, scalars: Collection[Basic] = ()
+) -> Expr:
     """One index at an axis of this size; `subject` names the axis."""
     if isinstance(index, Idx):
         runs = check_index(index)
@@ -269,10 +276,10 @@ def check_position(subject: str, size: Expr, index: object) -> Expr:
     value = _expression(index)
     if value is None:
         raise model_error(f"{subject} is indexed by {show(index)}, which is no index")
-    return _check_arithmetic(f"{subject} is indexed by {show(index)}", size, value)
+    return _check_arithmetic(f"{subject} is indexed by {show(index)}", size, value, scalars)
 
 
-def _check_arithmetic(subject: str, size: Expr, value: Expr) -> Expr:
+def _check_arithmetic(subject: str, size: Expr, value: Expr, scalars: Collection[Basic]) -> Expr:
     """An index that is no plain `Idx`: a number or a size expression, not provably outside the axis.
 
     One that is not provably inside either is checked by the emitted module, when the sizes are known.
@@ -282,12 +289,14 @@ def _check_arithmetic(subject: str, size: Expr, value: Expr) -> Expr:
     for part in subexpressions(value):
         if isinstance(part, Indexed) and not part.is_integer:
             raise model_error(f"{subject}, but {part} is real; an integer input can be an index")
-        if isinstance(part, Symbol) and not is_size(part):
+        if isinstance(part, Symbol) and not is_size(part) and part not in scalars:
             raise model_error(f"{subject}, but {part} is no index; make one with indices(…)")
     if not value.is_integer:
         raise model_error(f"{subject}, which may be a fraction")
-    if value.has(Indexed):
-        raise not_yet(f"{subject} (a gather)")
+    if isinstance(value, Indexed) or value in scalars:
+        return value  # a gather: the emitted module checks the values of the integer tensor
+    if value.has(Indexed, *scalars):
+        raise not_yet(f"{subject} (arithmetic with an integer tensor)")
     if value.has(Idx):
         raise not_yet(f"{subject} (a shifted or strided index)")
     if not _is_size_arithmetic(value):
