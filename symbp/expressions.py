@@ -54,6 +54,7 @@ from symbp.errors import ModelError
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import Index
 from symbp.validate import (
+    affine,
     check_entry,
     check_index,
     check_position,
@@ -161,11 +162,12 @@ class ExpressionCheck:
         return [atom for atom in self.atoms if isinstance(atom, Symbol) and atom.is_integer]
 
     def _places(self, places: Iterable[Expr]) -> frozenset[Index]:
-        """The free indices of places that have been checked: indices, gathers, or made of sizes."""
+        """The free indices of places that have been checked: affine in indices and sizes, or gathers."""
         return self._all(
             leaf
             for p in places
-            for leaf in ((p,) if isinstance(p, (Idx, Indexed)) else sizes_in(p))
+            for leaf in subexpressions(p)
+            if isinstance(leaf, (Idx, Indexed, Symbol))
         )
 
     def _symbol(self, symbol: Symbol) -> frozenset[Index]:
@@ -237,6 +239,10 @@ class ExpressionCheck:
         first, *rest = sorted(node.args, key=lambda a: not isinstance(a, Idx))
         if not isinstance(first, Idx) or len(rest) != 1:
             raise not_yet(f"{self.subject}: {show(node)} without a plain index")
+        if not isinstance(rest[0], (Idx, Indexed)) and rest[0].has(Idx):
+            if affine(rest[0]) is None:
+                raise not_yet(f"{self.subject}: {show(node)}, no sum of indices times sizes")
+            return self._places(node.args)  # 0 where it leaves the range
         subject = f"{self.subject}: {show(node)} over index {first}"
         check_position(subject, check_index(first), rest[0], self._integer_scalars())
         return self._places(node.args)

@@ -43,6 +43,7 @@ from symbp.ir.nodes import (
     Iverson,
     Reduce,
     free_indices,
+    is_placed,
     size_of,
     sum_over,
     walk,
@@ -139,9 +140,7 @@ def _without_delta(expr: Expr) -> Expr:
 def _delta(left: Expr, right: Expr, *_: Expr) -> Expr:
     """δ_ij; a comparison where a place may lie outside the index's range: Σ_i δ_i7 is then not always 1."""
     index, place = (left, right) if isinstance(left, Idx) else (right, left)
-    if isinstance(place, Idx) or (
-        not isinstance(place, Entry) and provably_inside(place, size_of(index))
-    ):
+    if isinstance(place, Idx) or (not is_placed(place) and provably_inside(place, size_of(index))):
         return Delta(left, right)
     return Iverson(Eq(index, place, evaluate=False))
 

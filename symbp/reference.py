@@ -49,7 +49,9 @@ class Reference:
     derivatives: Mapping[str, Array]  # of each tensor: (rows,)
     method: str
     tolerance: float = 0.0  # what the method is good for, relative to the largest derivative
-    noise: Mapping[str, float] = field(default_factory=dict)  # absolute, of each tensor's derivatives
+    noise: Mapping[str, float] = field(
+        default_factory=dict
+    )  # absolute, of each tensor's derivatives
 
     @property
     def finite(self) -> bool:

@@ -22,6 +22,7 @@ from symbp.ir.nodes import (
     base_exponent,
     factors,
     free_indices,
+    is_placed,
     prime,
     rebuild,
     size_of,
@@ -67,10 +68,19 @@ def split_gathers(product: Expr) -> tuple[Expr, Expr]:
 
 
 def _pinned(delta: Delta) -> frozenset[Index]:
-    """The axis that an entry of an integer tensor is the place on."""
-    if not any(isinstance(a, Entry) for a in delta.args):
+    """The axis that something computed from other indices is the place on."""
+    if not any(map(is_placed, delta.args)):
         return frozenset()
     return frozenset(a for a in delta.args if isinstance(a, Idx))
+
+
+def is_accumulated(node: Basic) -> bool:
+    """Σ_{p,a} δ(j, 2p + a) v: a sum whose terms go to places that arithmetic gives, in slices."""
+    if not isinstance(node, Reduce):
+        return False
+    deltas = [f for f in factors(node.body) if isinstance(f, Delta)]
+    places = [place for delta in deltas for place in delta.args if is_placed(place)]
+    return bool(places) and not any(isinstance(n, Entry) for p in places for n in walk(p))
 
 
 def _looped(product: Expr) -> frozenset[Index]:
@@ -84,11 +94,14 @@ def _axes_placed(product: Expr) -> frozenset[Index]:
 
 
 def sift(expr: Expr) -> Expr:
-    """δ(j, w[s]) f_j = δ(j, w[s]) f_w[s] everywhere in an expression, f before the sum or in it."""
+    """δ(j, w[s]) f_j = δ(j, w[s]) f_w[s] everywhere in an expression, f before the sum or in it.
+
+    Not where arithmetic gives the place: whole arrays are then as good as slices.
+    """
 
     def visit(node: Basic) -> Basic | None:
         for factor in node.args if isinstance(node, Mul) else ():
-            if isinstance(factor, Reduce) and factor.reducer == "sum":
+            if isinstance(factor, Reduce) and not is_accumulated(factor):
                 pinned = _axes_placed(factor.body)
                 moved = [f for f in node.args if f is not factor and free_indices(f) & pinned]
                 if moved and not any(isinstance(f, (Delta, Reduce)) for f in moved):
@@ -98,6 +111,8 @@ def sift(expr: Expr) -> Expr:
             if isinstance(factor, Delta):
                 for index in _pinned(factor):
                     place = next(a for a in factor.args if a != index)
+                    if not isinstance(place, Entry):
+                        continue
                     rest = Mul(*_without(node.args, factor))
                     if index in free_indices(rest) and index not in free_indices(place):
                         return sift(factor * substitute(rest, {index: place}))

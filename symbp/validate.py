@@ -35,12 +35,12 @@ from sympy.core.sympify import _sympify
 from sympy.logic.boolalg import BooleanAtom
 
 from symbp.errors import ModelError
-from symbp.ir.nodes import Index, size_of
+from symbp.ir.nodes import Index, free_indices, size_of
 
 RESERVED = frozenset(
     "np numpy params cache arrays adjoints outputs rng learning_rate grads dtype loss PARAMETERS INPUTS"
     " init forward backward value_and_grad predict step"
-    " bool complex dict enumerate float int isinstance iter len list max min next object range set"
+    " bool complex dict enumerate float int isinstance iter len list max min next object range set slice"
     " sorted str sum tuple type zip KeyError TypeError ValueError erf".split()
 )
 """Names that the emitted module keeps: its arguments, its functions, and the builtins it may call."""
@@ -187,7 +187,8 @@ def same_size(left: Expr, right: Expr) -> bool:
 
 def provably_inside(place: Expr, size: Expr) -> bool:
     """Whether a place is on an axis of this size for all values of the sizes in both."""
-    return bool(_least(place).is_nonnegative and _least(size - 1 - place).is_nonnegative)
+    first, last = reach(place)
+    return bool(_least(first).is_nonnegative and _least(size - 1 - last).is_nonnegative)
 
 
 @lru_cache(maxsize=10_000)
@@ -297,12 +298,41 @@ def _check_arithmetic(subject: str, size: Expr, value: Expr, scalars: Collection
         return value  # a gather: the emitted module checks the values of the integer tensor
     if value.has(Indexed, *scalars):
         raise not_yet(f"{subject} (arithmetic with an integer tensor)")
-    if value.has(Idx):
-        raise not_yet(f"{subject} (a shifted or strided index)")
-    if not _is_size_arithmetic(value):
+    if value.has(Idx) and affine(value) is None:
+        raise not_yet(f"{subject}, which is no sum of indices times sizes")
+    if not value.has(Idx) and not _is_size_arithmetic(value):
         raise model_error(f"{subject}, which is no integer expression of sizes")
-    above, below = _least(value), _least(size - 1 - value)
-    if above.is_negative or below.is_negative:
-        fault = "negative" if above.is_negative else "outside"
+    first, last = reach(value)
+    if _least(last).is_negative or _least(size - 1 - first).is_negative:
+        fault = "negative" if _least(last).is_negative else "outside"
         raise model_error(f"{subject}, which is {fault}; its last entry is {size - 1}")
+    if _least(first).is_negative:
+        raise model_error(f"{subject}, which begins at {first}; its first entry is 0")
+    if _least(size - 1 - last).is_negative:
+        raise model_error(f"{subject}, which ends at {last}; its last entry is {size - 1}")
     return value
+
+
+def affine(place: Expr) -> tuple[Expr, dict[Index, Expr]] | None:
+    """(c0, {index: c}) of a place c0 + Σ c i with coefficients made of sizes, whose signs are known; else None."""
+    opened = expand(place)
+    steps = {i: opened.coeff(i) for i in sorted(free_indices(place), key=str)}
+    start = expand(opened - Add(*(c * i for i, c in steps.items())))
+    signs = [_least(c) for c in steps.values()]
+    known = all(c.is_positive or c.is_negative for c in signs)
+    plain = not any(
+        _mentions_index(e) or not _is_size_arithmetic(e) for e in (start, *steps.values())
+    )
+    return (start, steps) if known and plain else None
+
+
+def _mentions_index(expr: Expr) -> bool:
+    return any(isinstance(e, (Idx, Indexed)) for e in subexpressions(expr))
+
+
+def reach(place: Expr) -> tuple[Expr, Expr]:
+    """The first and the last place that an affine index reaches while its indices run."""
+    start, steps = affine(place) or (place, {})
+    ends = [(c * (size_of(i) - 1), _least(c).is_positive) for i, c in steps.items()]
+    first = start + Add(*(end for end, up in ends if not up))
+    return expand(first), expand(start + Add(*(end for end, up in ends if up)))

@@ -693,7 +693,7 @@ TEXTS = {
             gathers=(Gather("w", "x", 1, d), Gather("w", "a_tensor_of_a_long_name", 10, 2 * d)),
         ),
         loss="loss",
-        helpers=("scatter_add",),
+        helpers=("scatter_add", "windows"),
     ),
     "init": replace(MLP, parameters=(param("W1", a, j, init=constant), *MLP.parameters[1:])),
     "nothing": module(forward=body("", "loss = np.float64(0)"), loss="loss"),

@@ -78,6 +78,8 @@ def symbols_of(assign: Assign) -> tuple[str, ...]:
                     positions(index)
                 elif not isinstance(index, Idx):
                     take(index)
+                    for moving in free_indices(index):
+                        take(size_of(moving))
             for index in arranged(expr):
                 take(size_of(index))
         elif isinstance(expr, Idx):

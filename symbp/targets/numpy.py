@@ -29,8 +29,9 @@ from symbp.notation import lhs_text, text
 from symbp.rewrite import bound_indices
 from symbp.targets.code import ATOM, Code, align
 from symbp.targets.expressions import Printer, first_tensor
+from symbp.targets.loops import accumulate, accumulated
 from symbp.targets.places import read, scattered
-from symbp.validate import provably_inside
+from symbp.validate import provably_inside, reach
 
 WIDTH = 84  # columns of a statement in a function body of 88
 MOST_LINES = 7
@@ -40,18 +41,21 @@ _NAME = re.compile(r"[^\W\d]\w*")
 def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
     """The Python statements of one assignment, and the helper functions that they call."""
     printer = Printer(_frame(assign), first_tensor(assign.expr) or assign.like)
-    dense, placed = _split(assign)
+    whole, placed = _split(assign)
+    looped = [t for t in summands(whole) if accumulated(t)]
+    dense = Add(*(t for t in summands(whole) if t not in looped))
+    owned = assign.owned or bool(placed or looped)
     lines = []
-    if dense != 0 or not placed:
-        lines.append(
-            f"{assign.name} = {_whole(printer, assign, dense, owned=assign.owned or bool(placed))}"
-        )
+    if dense != 0 or not (placed or looped):
+        lines.append(f"{assign.name} = {_whole(printer, assign, dense, owned)}")
     else:
         shape = _shape(printer, assign.indices)
         lines.append(f"{assign.name} = np.zeros({shape}, dtype={printer.dtype})")
     for deltas, value in placed:
         lines.append(_scatter(printer, assign, deltas, value))
-    return tuple(lines), printer.helpers
+    lines += [accumulate(printer, assign.name, assign.indices, term) for term in looped]
+    viewed = {"windows"} if any("_windows(" in line for line in lines) else set()
+    return tuple(lines), printer.helpers | viewed
 
 
 def fits(assign: Assign) -> bool:
@@ -212,11 +216,12 @@ def _undecided(program: Program, assigns: tuple[Assign, ...]) -> tuple[Place, ..
     shapes = {name: d.shape for name, d in program.declarations.items()}
     shapes |= {a.name: tuple(map(size_of, a.indices)) for a in assigns}
     read = [
-        Place(entry.tensor, axis, place, shapes[entry.tensor][axis])
+        Place(entry.tensor, axis, end, shapes[entry.tensor][axis])
         for a in assigns
         for entry in entries(a.expr)
         for axis, place in enumerate(entry.indices)
         if not isinstance(place, (Idx, Entry))
+        for end in dict.fromkeys(reach(place))
     ]
     order = list(shapes)
     found = [p for p in dict.fromkeys(read) if not provably_inside(p.position, p.size)]

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from sympy import Basic, Expr, Idx, Mul
+from sympy import Add, Basic, Expr, Idx, Mul, Symbol, expand
 
-from symbp.ir.nodes import Delta, Entry, Index, arranged, factors, free_indices, size_of, substitute
+from symbp.ir.nodes import (
+    Delta,
+    Entry,
+    Index,
+    arranged,
+    factors,
+    free_indices,
+    is_placed,
+    size_of,
+    substitute,
+)
 from symbp.shapes import tuple_code
-from symbp.targets.code import ATOM, Code, align, union
+from symbp.targets.code import ATOM, Code, add, align, multiply, union
 
 Number = Callable[[Expr], Code]  # the code of an expression of numbers and sizes
 
@@ -18,6 +29,8 @@ def read(entry: Entry, frame: Sequence[Index], number: Number) -> Code:
     places = entry.indices
     if all(isinstance(p, Idx) for p in places) and len(set(places)) == len(places):
         return Code(entry.tensor, ATOM, places)
+    if any(is_placed(p) and not isinstance(p, Entry) for p in places):
+        return read(_straightened(entry, number), frame, number)
     if any(isinstance(p, Entry) for p in places):
         return _gather(entry, frame, number)
     slots = [":" if isinstance(p, Idx) else number(p).text for p in places]
@@ -32,11 +45,79 @@ def read(entry: Entry, frame: Sequence[Index], number: Number) -> Code:
     return Code(f'np.einsum("{spell}->{result}", {text})', ATOM, distinct)
 
 
+def _straightened(entry: Entry, number: Number) -> Entry:
+    """The entry of a view on the tensor whose axes are the indices themselves: slices and windows taken."""
+    slots, windows, places = [], [], []
+    for axis, place in enumerate(entry.indices):
+        if isinstance(place, Entry) or not is_placed(place):
+            slots.append(":")
+            places.append(place)
+            continue
+        start, steps = line(place)
+        steps = {i: steps[i] for i in sorted(steps, key=lambda i: breadth(i, steps[i]))[::-1]}
+        places += steps
+        (index, step), *others = steps.items()
+        if others or not (step.is_Integer and step > 0):
+            slots.append(":")
+            counts = tuple_code(number(size_of(i)).text for i in steps)
+            strides = tuple_code(number(c).text for c in steps.values())
+            windows.append(f"({axis}, {number(start).text}, {counts}, {strides})")
+        else:
+            slots.append(_slice(start, index, step, number))
+    view = _subscript(entry.tensor, slots)
+    if windows:
+        view = f"_windows({view}, {', '.join(windows)})"
+    return Entry(Symbol(view, integer=entry.is_whole or None), *places)
+
+
+def breadth(index: Index, step: Expr) -> tuple[Any, ...]:
+    """How many values an index of a place has, as far as that can be told, then how large its steps are.
+
+    Numbers stand before symbols before expressions of them.
+    """
+    size, width = size_of(index), -step if step.could_extract_minus_sign() else step
+    many = (0, int(size)) if size.is_Integer else (1, len(size.args))
+    wide = (0, int(width), "") if width.is_Integer else (1, 0, str(width))
+    return many, wide, str(index.name)
+
+
+def _slice(start: Expr, index: Index, step: Expr, number: Number) -> str:
+    """start : stop : step, spaced as formatters do."""
+    ends = [start, start + step * size_of(index), *([step] if step != 1 else [])]
+    texts = ["" if k == 0 and e == 0 else number(e).text for k, e in enumerate(ends)]
+    if all(t.isidentifier() or t.isdigit() or not t for t in texts):
+        return ":".join(texts)
+    return " : ".join(texts).strip()
+
+
 def positions(place: Expr, frame: Sequence[Index], number: Number) -> Code:
     """A place as an array of integers: 0, 1, … for an index."""
     if isinstance(place, Idx):
         return Code(f"np.arange({number(size_of(place)).text})", ATOM, (place,))
-    return read(place, frame, number) if isinstance(place, Entry) else number(place)
+    if isinstance(place, Entry):
+        return read(place, frame, number)
+    start, steps = line(place)
+    terms = []
+    for index, step in steps.items():
+        minus = step.could_extract_minus_sign()
+        code = positions(index, frame, number)
+        factor = number(-step if minus else step)
+        terms.append(
+            (
+                -1 if minus else 1,
+                multiply([factor, code], (), frame) if factor.text != "1" else code,
+            )
+        )
+    if not terms:
+        return number(place)
+    return add([*terms, *([(1, number(start))] if start != 0 else [])], frame)
+
+
+def line(place: Expr) -> tuple[Expr, dict[Index, Expr]]:
+    """(c0, {index: c}) of an affine place c0 + Σ c i."""
+    opened = expand(place)
+    steps = {i: opened.coeff(i) for i in sorted(free_indices(place), key=str)}
+    return expand(opened - Add(*(c * i for i, c in steps.items()))), steps
 
 
 def _gather(entry: Entry, frame: Sequence[Index], number: Number) -> Code:
@@ -79,7 +160,7 @@ def _placed(factor: Expr, bound: frozenset[Index]) -> tuple[Delta, Index, Expr] 
     """(δ, axis, place) where a δ says at which place of an integer tensor an axis is."""
     if isinstance(factor, Delta):
         for axis, place in (factor.args, factor.args[::-1]):
-            if isinstance(axis, Idx) and isinstance(place, Entry):
+            if isinstance(axis, Idx) and is_placed(place):
                 if axis not in bound and axis not in free_indices(place):
                     return factor, axis, place
     return None

@@ -160,7 +160,15 @@ def test_what_goes_to_a_place_is_summed_before_it_goes_there() -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     ("rows", "count", "width"),
-    [(27, 96, 10), (27, 8, 500), (5000, 32, 10), (5000, 32, 100), (3, 0, 4), (4, 5, 1)],
+    [
+        (27, 96, 10),
+        (40, 96, 10),
+        (40, 8, 500),
+        (5000, 32, 10),
+        (5000, 32, 100),
+        (3, 0, 4),
+        (4, 5, 1),
+    ],
 )
 def test_every_way_to_scatter(rows: int, count: int, width: int, dtype: type) -> None:
     scatter = vars(load(network(embedding)))["_scatter_add"]
