@@ -313,11 +313,16 @@ def _check_arithmetic(subject: str, size: Expr, value: Expr, scalars: Collection
     return value
 
 
-def affine(place: Expr) -> tuple[Expr, dict[Index, Expr]] | None:
-    """(c0, {index: c}) of a place c0 + Σ c i with coefficients made of sizes, whose signs are known; else None."""
+def line(place: Expr) -> tuple[Expr, dict[Index, Expr]]:
+    """(c0, {index: c}) of an affine place c0 + Σ c i."""
     opened = expand(place)
     steps = {i: opened.coeff(i) for i in sorted(free_indices(place), key=str)}
-    start = expand(opened - Add(*(c * i for i, c in steps.items())))
+    return expand(opened - Add(*(c * i for i, c in steps.items()))), steps
+
+
+def affine(place: Expr) -> tuple[Expr, dict[Index, Expr]] | None:
+    """(c0, {index: c}) of a place c0 + Σ c i with coefficients made of sizes, whose signs are known; else None."""
+    start, steps = line(place)
     signs = [_least(c) for c in steps.values()]
     known = all(c.is_positive or c.is_negative for c in signs)
     plain = not any(

@@ -10,7 +10,8 @@ from symbp.layout import statement as wrap
 from symbp.rewrite import is_accumulated
 from symbp.targets.code import align
 from symbp.targets.expressions import Printer
-from symbp.targets.places import breadth, line, read, scattered
+from symbp.targets.places import breadth, read, scattered
+from symbp.validate import line
 
 
 def accumulated(term: Expr) -> tuple[Expr, Reduce] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sympy import Add, Basic, Expr, Idx, Mul, Symbol, expand
+from sympy import Basic, Expr, Idx, Mul, Symbol
 
 from symbp.ir.nodes import (
     Delta,
@@ -20,6 +20,7 @@ from symbp.ir.nodes import (
 )
 from symbp.shapes import tuple_code
 from symbp.targets.code import ATOM, Code, add, align, multiply, union
+from symbp.validate import line
 
 Number = Callable[[Expr], Code]  # the code of an expression of numbers and sizes
 
@@ -111,13 +112,6 @@ def positions(place: Expr, frame: Sequence[Index], number: Number) -> Code:
     if not terms:
         return number(place)
     return add([*terms, *([(1, number(start))] if start != 0 else [])], frame)
-
-
-def line(place: Expr) -> tuple[Expr, dict[Index, Expr]]:
-    """(c0, {index: c}) of an affine place c0 + Σ c i."""
-    opened = expand(place)
-    steps = {i: opened.coeff(i) for i in sorted(free_indices(place), key=str)}
-    return expand(opened - Add(*(c * i for i, c in steps.items()))), steps
 
 
 def _gather(entry: Entry, frame: Sequence[Index], number: Number) -> Code:

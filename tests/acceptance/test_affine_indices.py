@@ -157,6 +157,13 @@ def test_a_convolution_against_plain_numpy(dtype: type) -> None:
     assert_close(grads["x"], dx, tolerance)
 
 
+def test_notation_and_sympy() -> None:
+    d_ = derive(network(strided))
+    assert d_.gradients["x"] == "∂L/∂x[s,j,c] = Σ_{f,a,p} δ_{a + 2 p,j} ∂L/∂y[s,p,f] W[f,a,c]"
+    assert r"x_{s,a + 2\, p,c}" in d_.latex
+    assert "KroneckerDelta(a + 2*p, j)" in str(d_.partial("y", "x"))
+
+
 def test_one_index_is_a_slice_and_its_adjoint_adds_to_it() -> None:
     source = derive(network(interleaved)).source
     assert "x[: 2 * d : 2] ** 2 @ x[1 : 1 + 2 * d : 2]" in source
