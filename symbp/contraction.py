@@ -13,7 +13,7 @@ from functools import lru_cache
 from sympy import Add, Basic, Expr, Mul
 
 from symbp.ir.nodes import Index, Reduce, factors, free_indices, sum_over, transform
-from symbp.rewrite import contract, is_contraction, volume
+from symbp.rewrite import contract, flattened, is_contraction, split_gathers, volume
 
 MOST_EXACT = 6  # operands up to which every order is tried
 
@@ -57,6 +57,11 @@ def is_wide(expr: Expr) -> bool:
 
 def _nested(node: Reduce) -> Expr:
     bound = frozenset(node.indices)
+    if flattened(node.body, node.indices) is not None:
+        return nest(contract(node.body, node.indices))
+    deltas, rest = split_gathers(node.body)
+    if deltas != 1:
+        return _placed(node, deltas, rest)
     outside, operands = _operands(node.body, bound)
     operands = [_summed_alone(k, operands, bound) for k in range(len(operands))]
     while len(operands) > 2:
@@ -64,6 +69,13 @@ def _nested(node: Reduce) -> Expr:
         others = [o for k, o in enumerate(operands) if k not in (a, b)]
         operands = [_pair(operands[a] * operands[b], others, bound), *others]
     return outside * _pair(Mul(*operands), [], bound)
+
+
+def _placed(node: Reduce, deltas: Expr, rest: Expr) -> Expr:
+    """Σ_sa δ(j, w[s]) u_sa = Σ_s δ(j, w[s]) Σ_a u_sa: what goes to a place is summed before it goes there."""
+    kept = tuple(i for i in node.indices if i in free_indices(deltas))
+    inner = tuple(i for i in node.indices if i not in kept)
+    return sum_over(deltas * nest(sum_over(rest, inner)), kept)
 
 
 def _pair(product: Expr, others: list[Expr], bound: frozenset[Index]) -> Expr:

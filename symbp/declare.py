@@ -112,10 +112,8 @@ class Tensor:
     def __getitem__(self, key: Any) -> Expr:
         """The entry at these indices, one for each axis; `b[()]` is the scalar b itself."""
         places = key if isinstance(key, tuple) else (key,)
-        for place in places:
-            if isinstance(place, Tensor) and place.declaration.integer:
-                raise not_yet(f"{self.name} indexed by the integer tensor {place} (a gather)")
-        entry = check_entry(self.name, self.shape, places)
+        scalars = [p.atom for p in places if isinstance(p, Tensor) and _is_integer_scalar(p)]
+        entry = check_entry(self.name, self.shape, places, scalars)
         return Indexed(self.atom, *entry) if entry else self.atom
 
     def _sympy_(self) -> Expr:
@@ -144,6 +142,10 @@ class Tensor:
     __pow__, __rpow__ = _binary(operator.pow), _reflected(operator.pow)
     __lt__, __le__ = _binary(operator.lt), _binary(operator.le)
     __gt__, __ge__ = _binary(operator.gt), _binary(operator.ge)
+
+
+def _is_integer_scalar(tensor: Tensor) -> bool:
+    return tensor.declaration.integer and not tensor.declaration.indices
 
 
 class Network:

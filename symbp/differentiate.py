@@ -227,7 +227,8 @@ def terms_of(expr: Expr) -> tuple[Term, ...]:
     forth: dict[Basic, Expr] = {}
     for node in walk(expr):
         if isinstance(node, Entry):
-            forth.setdefault(node.args[0], Symbol(f"tensor{len(forth)}"))
+            kind = {"integer": True} if node.is_whole else {}
+            forth.setdefault(node.args[0], Symbol(f"tensor{len(forth)}", **kind))
             for index in node.indices:
                 _anonymise(index, forth)
         elif isinstance(node, Idx):

@@ -322,6 +322,7 @@ def _checks(module: Module, signatures: Sequence[Signature]) -> dict[str, Any]:
         "solve": any(s.plan.solves for s in signatures),
         "size": any(s.plan.open for s in signatures),
         "place": any(s.places for s in signatures),
+        "gather": any(s.gathers for s in signatures),
         "sums_to_one": any(i.sums_to_one is not None for s in signatures for i in s.inputs),
         "adjoint": bool(_adjoint_facts(module)),
         "shaped": any(callable(p.init) for p in module.parameters),

@@ -169,7 +169,7 @@ class _Evaluator:
         """An integer expression's values, of `scope.depth` axes."""
         if isinstance(expr, Idx):
             return scope.places(expr)
-        if _is_static(expr):
+        if _is_static(expr) and not any(s.name in self.values for s in expr.free_symbols):
             return np.full((1,) * scope.depth, whole(expr, self.sizes))
         found = self.real(expr, scope)
         if len(found) > 1:

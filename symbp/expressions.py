@@ -54,6 +54,7 @@ from symbp.errors import ModelError
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import Index
 from symbp.validate import (
+    affine,
     check_entry,
     check_index,
     check_position,
@@ -154,13 +155,19 @@ class ExpressionCheck:
         if node.base not in self.atoms:
             raise self._foreign(str(node.base.label), tuple(node.base.shape or ()))
         name = self.atoms[node.base]
-        check_entry(name, self.declarations[name].shape, node.indices)
+        check_entry(name, self.declarations[name].shape, node.indices, self._integer_scalars())
         return self._places(node.indices)
 
+    def _integer_scalars(self) -> list[Basic]:
+        return [atom for atom in self.atoms if isinstance(atom, Symbol) and atom.is_integer]
+
     def _places(self, places: Iterable[Expr]) -> frozenset[Index]:
-        """The free indices of places that have been checked; the others consist of sizes."""
+        """The free indices of places that have been checked: affine in indices and sizes, or gathers."""
         return self._all(
-            leaf for p in places for leaf in ((p,) if isinstance(p, Idx) else sizes_in(p))
+            leaf
+            for p in places
+            for leaf in subexpressions(p)
+            if isinstance(leaf, (Idx, Indexed, Symbol))
         )
 
     def _symbol(self, symbol: Symbol) -> frozenset[Index]:
@@ -232,8 +239,12 @@ class ExpressionCheck:
         first, *rest = sorted(node.args, key=lambda a: not isinstance(a, Idx))
         if not isinstance(first, Idx) or len(rest) != 1:
             raise not_yet(f"{self.subject}: {show(node)} without a plain index")
+        if not isinstance(rest[0], (Idx, Indexed)) and rest[0].has(Idx):
+            if affine(rest[0]) is None:
+                raise not_yet(f"{self.subject}: {show(node)}, no sum of indices times sizes")
+            return self._places(node.args)  # 0 where it leaves the range
         subject = f"{self.subject}: {show(node)} over index {first}"
-        check_position(subject, check_index(first), rest[0])
+        check_position(subject, check_index(first), rest[0], self._integer_scalars())
         return self._places(node.args)
 
     def _unsupported(self, node: Basic) -> ModelError:

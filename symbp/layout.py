@@ -79,12 +79,12 @@ def comment(formula: str, shape: str) -> list[str]:
     return formula_lines(formula, BODY_WIDTH, "# ", "#     ", shape)
 
 
-def statement(code: str) -> list[str]:
+def statement(code: str, width: int = BODY_WIDTH) -> list[str]:
     """One statement, on several lines where it is too long for one.
 
     It stays on one line, too long, where it is of a form that is not laid out here.
     """
-    if len(code) <= BODY_WIDTH or "\n" in code:
+    if len(code) <= width or "\n" in code:
         return code.split("\n")
     node = ast.parse(code).body[0]
     if not isinstance(node, (ast.Assign, ast.AugAssign, ast.Expr)) or not code.isascii():
@@ -92,19 +92,19 @@ def statement(code: str) -> list[str]:
     head, value = code[: node.value.col_offset], code[node.value.col_offset :]
     try:
         operands = _operands(value)
-        lines = _brackets(head, value) if _opens(value, operands) else []
-        if operands and not (lines and _within(lines)):
-            lines = [f"{head}(", *indented(_inside(value, BODY_WIDTH - len(INDENT))), ")"]
+        lines = _brackets(head, value, "", width) if _opens(value, operands) else []
+        if operands and not (lines and _within(lines, width)):
+            lines = [f"{head}(", *indented(_inside(value, width - len(INDENT))), ")"]
     except _Unknown:
         return [code]
-    return lines if _within(lines) else [code]
+    return lines if _within(lines, width) else [code]
 
 
 class _Unknown(Exception):
     """The form of an expression is not laid out here."""
 
 
-def _within(lines: Sequence[str], width: int = BODY_WIDTH) -> bool:
+def _within(lines: Sequence[str], width: int) -> bool:
     return all(len(line) <= width for line in lines)
 
 
@@ -153,7 +153,9 @@ def _content(text: str, start: int, end: int, width: int) -> list[str]:
     """What stands in the brackets at these places of an expression."""
     inner = text[start + 1 : end - 1]
     if text[start] == "[":
-        raise _Unknown
+        if len(inner) > width:
+            raise _Unknown
+        return [inner]
     source = f"_({inner})"
     node = ast.parse(source, mode="eval").body
     is_call = re.match(r"[\w)\]]", text[start - 1 : start]) is not None

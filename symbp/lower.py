@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sympy import Expr, Idx
+from sympy import Expr, Idx, Mul, Symbol
 
 from symbp.contraction import nest
-from symbp.ir.nodes import Entry, Reduce, rebuild, tensors_of, walk
+from symbp.ir.nodes import (
+    Entry,
+    Index,
+    Reduce,
+    factors,
+    free_indices,
+    rebuild,
+    summands,
+    tensors_of,
+    walk,
+)
 from symbp.ir.program import Adjoint, AdjointProgram
 from symbp.ir.schedule import Assign, Schedule, reads_of
+from symbp.rewrite import is_accumulated
 from symbp.share import Sharing, worth_sharing
 from symbp.validate import RESERVED
 
@@ -90,8 +101,9 @@ def _fitting(body: list[Assign], sharing: Sharing, fits: Fits) -> list[Assign]:
     """Statements that do not fit in a line lose their costliest part, about half of them, to a line before."""
     done: list[Assign] = []
     for assign in body:
+        assign = _loops_apart(assign, sharing, done)
         while not fits(assign):
-            part = _half(assign.expr)
+            part = _half(assign)
             if part is None:
                 break
             before: list[Assign] = []
@@ -102,8 +114,53 @@ def _fitting(body: list[Assign], sharing: Sharing, fits: Fits) -> list[Assign]:
     return done
 
 
-def _half(expr: Expr) -> Expr | None:
-    """The subexpression whose length is nearest to half of the whole; no part of a contraction."""
+def _loops_apart(assign: Assign, sharing: Sharing, done: list[Assign]) -> Assign:
+    """Sums that loops add up are terms of a statement: those that stand deeper get one of their own.
+
+    Their indices become variables of the loops, with names that nothing else has.
+    """
+    for term in summands(assign.expr):
+        inside = (
+            term
+            if not any(map(is_accumulated, factors(term)))
+            else Mul(*(f for f in factors(term) if not is_accumulated(f)))
+        )
+        terms_apart = inside is term or not is_number(inside)
+        for node in [n for n in walk(term) if is_accumulated(n)] if terms_apart else ():
+            before: list[Assign] = []
+            entry = sharing.extract(node, assign, before)
+            done += [_loops_apart(b, sharing, done) for b in before]
+            assign = replace(assign, expr=_replace(assign.expr, node, entry))
+    names: dict[Expr, Expr] = {}
+    for node in [n for n in walk(assign.expr) if is_accumulated(n)]:
+        for index in node.indices:
+            if index.name in sharing.taken or not index.name.isidentifier():
+                names[index] = loop_variable(index, sharing.taken)
+    return assign if not names else replace(assign, expr=assign.expr.xreplace(names))
+
+
+def is_number(expr: Expr) -> bool:
+    """Whether an expression has no axes and reads no tensor."""
+    return not any(isinstance(n, (Entry, Idx, Reduce)) for n in walk(expr))
+
+
+def loop_variable(index: Index, taken: set[str]) -> Index:
+    """The index under a name that is an identifier and no variable of the module."""
+    stem = index.name.rstrip("'")
+    name = next(n for n in (f"{stem}_at" + "_" * k for k in range(99)) if n not in taken)
+    return Idx(Symbol(name, integer=True), (index.lower, index.upper))
+
+
+def _half(assign: Assign) -> Expr | None:
+    """The subexpression whose length is nearest to half of the whole; no part of a contraction.
+
+    Of a sum with fewer axes than the left side, all.
+    """
+    expr = assign.expr
+    if any(map(is_accumulated, walk(expr))):
+        return None  # a loop computes the parts of its own step alone
+    if isinstance(expr, Reduce) and free_indices(expr) != frozenset(assign.indices):
+        return expr
     bodies = {n.body for n in walk(expr) if isinstance(n, Reduce)}
     parts = [n for n in walk(expr) if n is not expr and n not in bodies and worth_sharing(n)]
     whole = _length(expr)

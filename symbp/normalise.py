@@ -43,6 +43,7 @@ from symbp.ir.nodes import (
     Iverson,
     Reduce,
     free_indices,
+    is_placed,
     size_of,
     sum_over,
     walk,
@@ -87,11 +88,9 @@ class _Convert:
         if isinstance(expr, Idx):
             return env.get(expr, expr)
         if isinstance(expr, Indexed):
-            label = expr.base.label
-            symbol = Symbol(label.name, integer=True) if label.is_integer else label.name
-            return Entry(symbol, *(self(i, env) for i in expr.indices))
+            return Entry(_tensor(expr.base.label), *(self(i, env) for i in expr.indices))
         if isinstance(expr, Symbol):
-            return Entry(expr.name) if expr.name in self.scalars else expr
+            return Entry(_tensor(expr)) if expr.name in self.scalars else expr
         if isinstance(expr, Sum):
             return _without_delta(self._sum(expr.function, list(expr.limits), env))
         if isinstance(expr, Piecewise):
@@ -126,6 +125,11 @@ class _Convert:
         return Cases(*flat, self(last.expr, env)) if flat else self(last.expr, env)
 
 
+def _tensor(label: Symbol) -> Symbol:
+    """The name of a tensor, with the one assumption that the stages read: that it holds integers."""
+    return Symbol(label.name, integer=True) if label.is_integer else Symbol(label.name)
+
+
 def _without_delta(expr: Expr) -> Expr:
     """Σ_j δ_ij f_j = f_i, where the user wrote a δ under a sum."""
     if isinstance(expr, Reduce) and any(isinstance(n, Delta) for n in walk(expr.body)):
@@ -136,7 +140,7 @@ def _without_delta(expr: Expr) -> Expr:
 def _delta(left: Expr, right: Expr, *_: Expr) -> Expr:
     """δ_ij; a comparison where a place may lie outside the index's range: Σ_i δ_i7 is then not always 1."""
     index, place = (left, right) if isinstance(left, Idx) else (right, left)
-    if isinstance(place, Idx) or provably_inside(place, size_of(index)):
+    if isinstance(place, Idx) or (not is_placed(place) and provably_inside(place, size_of(index))):
         return Delta(left, right)
     return Iverson(Eq(index, place, evaluate=False))
 

@@ -89,7 +89,9 @@ def is_fresh(value: ast.expr | None) -> bool:
     if not isinstance(value, ast.Call) or any(k.arg == "out" for k in value.keywords):
         return False
     if isinstance(value.func, ast.Name):
-        return value.func.id.startswith("_")  # a helper of the module
+        return (
+            value.func.id.startswith("_") and value.func.id != "_windows"
+        )  # a helper of the module
     if not isinstance(value.func, ast.Attribute):
         return False
     name = value.func.attr

@@ -1,6 +1,7 @@
 """Algebra that several stages share: what an expression costs, and the identities of Σ and δ.
 
 contract   Σ_i δ_ij f_i       = f_j
+sift       δ_ij f_i           = δ_ij f_j          where j is read from an integer tensor
 pull out   Σ_i a f_i          = a Σ_i f_i         where a lacks i
 factor     a b + a c          = a (b + c)
 """
@@ -21,6 +22,7 @@ from symbp.ir.nodes import (
     base_exponent,
     factors,
     free_indices,
+    is_placed,
     prime,
     rebuild,
     size_of,
@@ -51,9 +53,73 @@ def cost(expr: Basic) -> int:
     if isinstance(expr, (Entry, Idx, Delta)) or not expr.args:
         return 0
     if isinstance(expr, Reduce):
-        return cost(expr.body) + volume(free_indices(expr.body))
+        zeros = int(split_gathers(expr.body)[0] != 1)  # an array of them, to be added to
+        return cost(expr.body) + volume(_looped(expr.body)) + zeros * volume(free_indices(expr))
+    if isinstance(expr, Mul) and (parts := split_gathers(expr))[0] != 1:
+        return cost(parts[1]) + volume(_looped(expr))
     below = sum(cost(a) for a in expr.args)
     return below + _own_weight(expr) * volume(free_indices(expr))
+
+
+def split_gathers(product: Expr) -> tuple[Expr, Expr]:
+    """(every δ(j, w[s]) of a product, the rest): they say where its term goes, and cost nothing themselves."""
+    placing = [f for f in factors(product) if isinstance(f, Delta) and _pinned(f)]
+    return Mul(*placing), Mul(*(f for f in factors(product) if f not in placing))
+
+
+def _pinned(delta: Delta) -> frozenset[Index]:
+    """The axis that something computed from other indices is the place on."""
+    if not any(map(is_placed, delta.args)):
+        return frozenset()
+    return frozenset(a for a in delta.args if isinstance(a, Idx))
+
+
+def is_accumulated(node: Basic) -> bool:
+    """Σ_{p,a} δ(j, 2p + a) v: a sum whose terms go to places that arithmetic gives, in slices."""
+    if not isinstance(node, Reduce):
+        return False
+    deltas = [f for f in factors(node.body) if isinstance(f, Delta)]
+    places = [place for delta in deltas for place in delta.args if is_placed(place)]
+    return bool(places) and not any(isinstance(n, Entry) for p in places for n in walk(p))
+
+
+def _looped(product: Expr) -> frozenset[Index]:
+    """The axes that a term is computed over: not those on which δ(j, w[s]) picks one place."""
+    return frozenset(free_indices(product) - _axes_placed(product))
+
+
+def _axes_placed(product: Expr) -> frozenset[Index]:
+    deltas = (f for f in factors(product) if isinstance(f, Delta))
+    return frozenset[Index]().union(*map(_pinned, deltas))
+
+
+def sift(expr: Expr) -> Expr:
+    """δ(j, w[s]) f_j = δ(j, w[s]) f_w[s] everywhere in an expression, f before the sum or in it.
+
+    Not where arithmetic gives the place: whole arrays are then as good as slices.
+    """
+
+    def visit(node: Basic) -> Basic | None:
+        for factor in node.args if isinstance(node, Mul) else ():
+            if isinstance(factor, Reduce) and not is_accumulated(factor):
+                pinned = _axes_placed(factor.body)
+                moved = [f for f in node.args if f is not factor and free_indices(f) & pinned]
+                if moved and not any(isinstance(f, (Delta, Reduce)) for f in moved):
+                    rest = Mul(*(f for f in node.args if f is not factor and f not in moved))
+                    inner = sift(Mul(*moved) * factor.body)
+                    return rest * contract(inner, factor.indices)
+            if isinstance(factor, Delta):
+                for index in _pinned(factor):
+                    place = next(a for a in factor.args if a != index)
+                    if not isinstance(place, Entry):
+                        continue
+                    rest = Mul(*_without(node.args, factor))
+                    if index in free_indices(rest) and index not in free_indices(place):
+                        return sift(factor * substitute(rest, {index: place}))
+        return None
+
+    found: Expr = transform(expr, visit)
+    return found
 
 
 def _own_weight(expr: Basic) -> int:
@@ -74,6 +140,8 @@ def contract(body: Expr, bound: Iterable[Index]) -> Expr:
     bound = tuple(bound)
     if isinstance(body, Add):
         return Add(*(contract(t, bound) for t in body.args))
+    if (opened := flattened(body, bound)) is not None:
+        return contract(*opened)
     for factor in factors(body):
         if isinstance(factor, Delta):
             for index, other in (factor.args, factor.args[::-1]):
@@ -82,6 +150,19 @@ def contract(body: Expr, bound: Iterable[Index]) -> Expr:
                     kept = tuple(i for i in bound if i != index)
                     return contract(substitute(rest, {index: other}), kept)
     return pull_out(body, bound)
+
+
+def flattened(body: Expr, bound: tuple[Index, ...]) -> tuple[Expr, tuple[Index, ...]] | None:
+    """Σ_s f_s Σ_r δ(j, w[s,r]) g_r = Σ_sr δ(j, w[s,r]) f_s g_r, as (body, bound): no array over both s and j.
+
+    None where no inner sum has such a δ on an outer index.
+    """
+    for factor in factors(body):
+        if isinstance(factor, Reduce) and factor.reducer == "sum":
+            if free_indices(split_gathers(factor.body)[0]) & frozenset(bound):
+                others = Mul(*_without(factors(body), factor))
+                return others * factor.body, (*bound, *factor.indices)
+    return None
 
 
 def _without(items: tuple[Expr, ...], item: Expr) -> list[Expr]:
@@ -161,6 +242,8 @@ def tidy_sums(expr: Expr) -> Expr:
 
     def visit(node: Basic) -> Basic | None:
         if isinstance(node, Reduce) and node.reducer == "sum":
+            if flattened(node.body, node.indices) is not None:
+                return contract(node.body, node.indices)
             return pull_out(factor_common(node.body), node.indices)
         return None
 

@@ -17,6 +17,7 @@ from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Sum, Symbol
 from symbp.evaluate import whole
 from symbp.ir.network import Declaration, Declared
 from symbp.numbers import Array
+from symbp.validate import reach
 
 LAWS: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
     "normal(0, 1)": lambda rng, shape: rng.standard_normal(shape),
@@ -68,7 +69,15 @@ class Sampler:
         self._loops |= {frozenset(n.atoms(Idx)) for n in nodes if isinstance(n, Sum)}
         names = {n.name for n in nodes if isinstance(n, Symbol)}
         self._symbols = sorted(names - set(declared.declarations))
-        self._places = [place for n in nodes if isinstance(n, Indexed) for place in _fixed(n)]
+        places = [p for n in nodes if isinstance(n, Indexed) for p in zip(n.indices, n.shape)]
+        plain = [(p, size) for p, size in places if not p.has(Indexed, *self._scalars())]
+        self._places = [(end, size) for p, size in plain for end in reach(p)]
+        self._gathered = [(_name(p), size) for p, size in places if _name(p)]
+
+    def _scalars(self) -> list[Symbol]:
+        """The integer tensors without axes, as they stand at an index."""
+        declared = self.declared.declarations.values()
+        return [Symbol(d.name, integer=True) for d in declared if d.integer and not d.indices]
 
     def sizes(self, distinct: bool = True, ones: bool = False) -> dict[str, int] | None:
         """A size for each symbol: 2 and upwards, distinct or all equal, and some of them 1 with `ones`.
@@ -76,18 +85,28 @@ class Sampler:
         Sizes that the equations do not admit (those of an axis that x[3] leaves) are drawn again, larger; None where
         none are found.
         """
-        count = len(self._symbols)
         for attempt in range(24):
-            smallest = 1 + int(1.5**attempt)
-            drawn = np.full(count, smallest)
-            if distinct:
-                drawn = self.rng.permutation(np.arange(smallest, smallest + max(count, 4)))[:count]
-            if ones and count and attempt < 8:
-                drawn[self.rng.permutation(count)[: 1 + self.rng.integers(count)]] = 1
-            sizes = dict(zip(self._symbols, map(int, drawn)))
-            if self._admits(sizes):
-                return sizes
+            near = self._near(1 + int(1.5**attempt), distinct, ones and attempt < 8)
+            # where sizes near each other do not do: one axis may have to be much longer than another
+            wide = (self._wide(4 + attempt) for _ in range(8 if attempt > 1 else 0))
+            for drawn in (near, *wide):
+                sizes = dict(zip(self._symbols, map(int, drawn)))
+                if self._admits(sizes):
+                    return sizes
         return None
+
+    def _near(self, smallest: int, distinct: bool, ones: bool) -> Array:
+        count = len(self._symbols)
+        drawn = np.full(count, smallest)
+        if distinct:
+            drawn = self.rng.permutation(np.arange(smallest, smallest + max(count, 4)))[:count]
+        if ones and count:
+            drawn[self.rng.permutation(count)[: 1 + self.rng.integers(count)]] = 1
+        return drawn
+
+    def _wide(self, largest: int) -> Array:
+        logarithms = self.rng.uniform(np.log(2), np.log(largest), len(self._symbols))
+        return np.exp(logarithms).astype(int)
 
     def _admits(self, sizes: Mapping[str, int]) -> bool:
         """Whether no axis is empty and every fixed place is inside its axis."""
@@ -120,7 +139,8 @@ class Sampler:
             default = np.asarray(declaration.default, np.float64)
             return _single((default or 1.0) * self.rng.uniform(0.5, 1.0)) if vary else default
         if declaration.integer:
-            return self.rng.integers(0, 3, shape)
+            axes = [whole(s, sizes) for name, s in self._gathered if name == declaration.name]
+            return self.rng.integers(0, min(axes, default=3), shape)
         if declaration.sums_to_one is not None:
             axis = declaration.indices.index(declaration.sums_to_one)
             return self._distribution(shape, axis)
@@ -182,8 +202,8 @@ def _walk(expr: Basic) -> Iterator[Basic]:
             yield from _walk(arg)
 
 
-def _fixed(entry: Indexed) -> Iterator[tuple[Expr, Expr]]:
-    """The places of an entry that sizes alone decide, each with the length of its axis."""
-    for place, size in zip(entry.indices, entry.shape):
-        if not place.has(Idx, Indexed):
-            yield place, size
+def _name(place: Expr) -> str:
+    """The integer tensor that an index is read from; empty for any other."""
+    if isinstance(place, Indexed):
+        return str(place.base.label.name)
+    return "" if not isinstance(place, Symbol) or place.is_positive else str(place.name)

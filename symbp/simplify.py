@@ -31,7 +31,9 @@ from symbp.rewrite import (
     cost,
     distribute,
     factor_common,
+    is_accumulated,
     merge_sums,
+    sift,
     split_number,
     standard_names,
     tidy_sums,
@@ -103,6 +105,8 @@ class _Simplify:
 
     def worth(self, expr: Expr, source: Adjoint, best: Expr) -> bool:
         """Whether inlining saves operations, removes a division by a value that may vanish, or just saves a line."""
+        if any(map(is_accumulated, walk(source.expr))):
+            return False
         hazard = source.tensor in self.vanishing and Entry(source.tensor) in divisors(source.expr)
         if hazard or len(divisors(best)) < len(divisors(expr) | divisors(source.expr)):
             return cost(best) <= 2 * (cost(expr) + cost(source.expr))
@@ -139,7 +143,7 @@ class _Simplify:
 
     def tidy(self, expr: Expr) -> Expr:
         """Constant factors before sums, sums merged, common factors before terms; whatever of it costs least."""
-        plain = tidy_sums(expr)
+        plain = tidy_sums(sift(expr))
         merged = merge_sums(plain)
         forms = (plain, merged, factored(plain), factored(merged))
         return min(reversed(forms), key=cost)

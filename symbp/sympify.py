@@ -46,11 +46,12 @@ def to_sympy(expr: Basic, indices: Mapping[str, tuple[Index, ...]]) -> Any:
 
 
 def _entry(entry: Entry, indices: Mapping[str, tuple[Index, ...]]) -> Expr:
-    label = Symbol(entry.tensor, real=True)
+    label = Symbol(entry.tensor, **({"integer": True} if entry.is_whole else {"real": True}))
     if not entry.indices:
         return label
     shape = tuple(i.upper - i.lower + 1 for i in indices[entry.tensor])
-    return Indexed(IndexedBase(label, shape=shape), *entry.indices)
+    places = (to_sympy(place, indices) for place in entry.indices)
+    return Indexed(IndexedBase(label, shape=shape), *places)
 
 
 def _node(node: Basic, args: list[Any]) -> Any:

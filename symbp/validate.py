@@ -9,7 +9,7 @@ from __future__ import annotations
 import keyword
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from types import FrameType
 
@@ -35,12 +35,12 @@ from sympy.core.sympify import _sympify
 from sympy.logic.boolalg import BooleanAtom
 
 from symbp.errors import ModelError
-from symbp.ir.nodes import Index, size_of
+from symbp.ir.nodes import Index, free_indices, size_of
 
 RESERVED = frozenset(
     "np numpy params cache arrays adjoints outputs rng learning_rate grads dtype loss PARAMETERS INPUTS"
     " init forward backward value_and_grad predict step"
-    " bool complex dict enumerate float int isinstance iter len list max min next object range set"
+    " bool complex dict enumerate float int isinstance iter len list max min next object range set slice"
     " sorted str sum tuple type zip KeyError TypeError ValueError erf".split()
 )
 """Names that the emitted module keeps: its arguments, its functions, and the builtins it may call."""
@@ -187,7 +187,8 @@ def same_size(left: Expr, right: Expr) -> bool:
 
 def provably_inside(place: Expr, size: Expr) -> bool:
     """Whether a place is on an axis of this size for all values of the sizes in both."""
-    return bool(_least(place).is_nonnegative and _least(size - 1 - place).is_nonnegative)
+    first, last = reach(place)
+    return bool(_least(first).is_nonnegative and _least(size - 1 - last).is_nonnegative)
 
 
 @lru_cache(maxsize=10_000)
@@ -226,11 +227,16 @@ def _expression(value: object) -> Expr | None:
 # Entries of tensors
 
 
-def check_entry(tensor: str, shape: tuple[Expr, ...], key: tuple[object, ...]) -> tuple[Expr, ...]:
+def check_entry(
+    tensor: str,
+    shape: tuple[Expr, ...],
+    key: tuple[object, ...],
+    scalars: Collection[Basic] = (),
+) -> tuple[Expr, ...]:
     """The indices of `tensor[key]`, one for each axis.
 
-    Each is an index of exactly the axis's size, or an integer or size expression that is not
-    provably outside the axis.
+    Each is an index of exactly the axis's size, an integer or size expression that is not provably
+    outside the axis, or an entry of an integer tensor; `scalars` are the integer tensors without axes.
     """
     entry = f"{tensor}[{', '.join(map(_position, key))}]"
     if len(key) != len(shape):
@@ -239,7 +245,7 @@ def check_entry(tensor: str, shape: tuple[Expr, ...], key: tuple[object, ...]) -
             f"{entry}: {tensor} has shape {show_shape(shape)}, so it takes {takes}, not {len(key)}"
         )
     return tuple(
-        check_position(f"{entry}: axis {axis} of {tensor}", size, index)
+        check_position(f"{entry}: axis {axis} of {tensor}", size, index, scalars)
         for axis, (size, index) in enumerate(zip(shape, key, strict=True))
     )
 
@@ -255,7 +261,9 @@ def _position(index: object) -> str:
     return "..." if index is Ellipsis else show(index)
 
 
-def check_position(subject: str, size: Expr, index: object) -> Expr:
+def check_position(
+    subject: str, size: Expr, index: object, scalars: Collection[Basic] = ()
+) -> Expr:
     """One index at an axis of this size; `subject` names the axis."""
     if isinstance(index, Idx):
         runs = check_index(index)
@@ -269,10 +277,10 @@ def check_position(subject: str, size: Expr, index: object) -> Expr:
     value = _expression(index)
     if value is None:
         raise model_error(f"{subject} is indexed by {show(index)}, which is no index")
-    return _check_arithmetic(f"{subject} is indexed by {show(index)}", size, value)
+    return _check_arithmetic(f"{subject} is indexed by {show(index)}", size, value, scalars)
 
 
-def _check_arithmetic(subject: str, size: Expr, value: Expr) -> Expr:
+def _check_arithmetic(subject: str, size: Expr, value: Expr, scalars: Collection[Basic]) -> Expr:
     """An index that is no plain `Idx`: a number or a size expression, not provably outside the axis.
 
     One that is not provably inside either is checked by the emitted module, when the sizes are known.
@@ -282,18 +290,54 @@ def _check_arithmetic(subject: str, size: Expr, value: Expr) -> Expr:
     for part in subexpressions(value):
         if isinstance(part, Indexed) and not part.is_integer:
             raise model_error(f"{subject}, but {part} is real; an integer input can be an index")
-        if isinstance(part, Symbol) and not is_size(part):
+        if isinstance(part, Symbol) and not is_size(part) and part not in scalars:
             raise model_error(f"{subject}, but {part} is no index; make one with indices(…)")
     if not value.is_integer:
         raise model_error(f"{subject}, which may be a fraction")
-    if value.has(Indexed):
-        raise not_yet(f"{subject} (a gather)")
-    if value.has(Idx):
-        raise not_yet(f"{subject} (a shifted or strided index)")
-    if not _is_size_arithmetic(value):
+    if isinstance(value, Indexed) or value in scalars:
+        return value  # a gather: the emitted module checks the values of the integer tensor
+    if value.has(Indexed, *scalars):
+        raise not_yet(f"{subject} (arithmetic with an integer tensor)")
+    if value.has(Idx) and affine(value) is None:
+        raise not_yet(f"{subject}, which is no sum of indices times sizes")
+    if not value.has(Idx) and not _is_size_arithmetic(value):
         raise model_error(f"{subject}, which is no integer expression of sizes")
-    above, below = _least(value), _least(size - 1 - value)
-    if above.is_negative or below.is_negative:
-        fault = "negative" if above.is_negative else "outside"
+    first, last = reach(value)
+    if _least(last).is_negative or _least(size - 1 - first).is_negative:
+        fault = "negative" if _least(last).is_negative else "outside"
         raise model_error(f"{subject}, which is {fault}; its last entry is {size - 1}")
+    if _least(first).is_negative:
+        raise model_error(f"{subject}, which begins at {first}; its first entry is 0")
+    if _least(size - 1 - last).is_negative:
+        raise model_error(f"{subject}, which ends at {last}; its last entry is {size - 1}")
     return value
+
+
+def line(place: Expr) -> tuple[Expr, dict[Index, Expr]]:
+    """(c0, {index: c}) of an affine place c0 + Σ c i."""
+    opened = expand(place)
+    steps = {i: opened.coeff(i) for i in sorted(free_indices(place), key=str)}
+    return expand(opened - Add(*(c * i for i, c in steps.items()))), steps
+
+
+def affine(place: Expr) -> tuple[Expr, dict[Index, Expr]] | None:
+    """(c0, {index: c}) of a place c0 + Σ c i with coefficients made of sizes, whose signs are known; else None."""
+    start, steps = line(place)
+    signs = [_least(c) for c in steps.values()]
+    known = all(c.is_positive or c.is_negative for c in signs)
+    plain = not any(
+        _mentions_index(e) or not _is_size_arithmetic(e) for e in (start, *steps.values())
+    )
+    return (start, steps) if known and plain else None
+
+
+def _mentions_index(expr: Expr) -> bool:
+    return any(isinstance(e, (Idx, Indexed)) for e in subexpressions(expr))
+
+
+def reach(place: Expr) -> tuple[Expr, Expr]:
+    """The first and the last place that an affine index reaches while its indices run."""
+    start, steps = affine(place) or (place, {})
+    ends = [(c * (size_of(i) - 1), _least(c).is_positive) for i, c in steps.items()]
+    first = start + Add(*(end for end, up in ends if not up))
+    return expand(first), expand(start + Add(*(end for end, up in ends if up)))

@@ -20,7 +20,7 @@ from sympy import Expr, Idx, Integer, Symbol, floor
 
 from symbp.emit import emit
 from symbp.errors import CompilerError, ModelError
-from symbp.ir.module import Body, Line, Module, Place
+from symbp.ir.module import Body, Gather, Line, Module, Place
 from symbp.ir.network import Declaration
 from symbp.layout import comment, statement
 from symbp.validate import RESERVED
@@ -684,6 +684,16 @@ TEXTS = {
             places=(Place("x", 0, Integer(7), n), Place("x", 1, d - 2, d)),
         ),
         loss="loss",
+    ),
+    "gathers": module(
+        inputs=(given("x", s, j), given("w", s, integer=True)),
+        sizes=("n", "d"),
+        forward=replace(
+            body("x w", "loss = x[np.arange(len(w)), w].sum()"),
+            gathers=(Gather("w", "x", 1, d), Gather("w", "a_tensor_of_a_long_name", 10, 2 * d)),
+        ),
+        loss="loss",
+        helpers=("scatter_add", "windows"),
     ),
     "init": replace(MLP, parameters=(param("W1", a, j, init=constant), *MLP.parameters[1:])),
     "nothing": module(forward=body("", "loss = np.float64(0)"), loss="loss"),

@@ -29,6 +29,16 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Gather:
+    """An integer tensor whose values are places on an axis of another: they must be inside it."""
+
+    places: str
+    tensor: str
+    axis: int
+    size: Expr  # of the axis
+
+
+@dataclass(frozen=True)
 class Body:
     """A function body, with the names that it reads from outside itself."""
 
@@ -37,6 +47,7 @@ class Body:
         str, ...
     ]  # parameters, inputs, constants, sizes, adjoint seeds or forward values, in a fixed order
     places: tuple[Place, ...] = ()  # what it reads at, once each; to be checked before it runs
+    gathers: tuple[Gather, ...] = ()  # the same of integer tensors
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from symbp.ir.nodes import (
     Entry,
     Index,
     Reduce,
+    arranged,
     entries,
     free_indices,
     size_of,
@@ -73,8 +74,14 @@ def symbols_of(assign: Assign) -> tuple[str, ...]:
         """Symbols at fixed positions, x[T − 1]; an index used as a number or under δ needs its size."""
         if isinstance(expr, Entry):
             for index in expr.indices:
-                if not isinstance(index, Idx):
+                if isinstance(index, Entry):
+                    positions(index)
+                elif not isinstance(index, Idx):
                     take(index)
+                    for moving in free_indices(index):
+                        take(size_of(moving))
+            for index in arranged(expr):
+                take(size_of(index))
         elif isinstance(expr, Idx):
             take(size_of(expr))
         elif isinstance(expr, Symbol):
@@ -82,6 +89,9 @@ def symbols_of(assign: Assign) -> tuple[str, ...]:
         else:
             for arg in expr.args[1:2] if isinstance(expr, Reduce) else expr.args:
                 positions(arg)
+            if isinstance(expr, Reduce) and any(isinstance(n, Delta) for n in walk(expr)):
+                for index in free_indices(expr):
+                    take(size_of(index))
 
     positions(assign.expr)
     builds = any(isinstance(n, Delta) for n in walk(assign.expr))

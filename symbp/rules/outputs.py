@@ -35,6 +35,7 @@ from sympy import (
 from symbp.ir.functions import Largest, Smallest, varies
 from symbp.ir.network import Equation
 from symbp.ir.nodes import (
+    Delta,
     Entry,
     Iverson,
     Reduce,
@@ -132,7 +133,7 @@ def _powers_of_one(slots: dict[Basic, Slot]) -> tuple[dict[Slot, Expr], dict[Bas
 
 
 def _is_atom(node: Basic) -> bool:
-    return is_leaf(node) or node.is_Function or isinstance(node, Iverson) or _is_root(node) or (
+    return is_leaf(node) or node.is_Function or isinstance(node, (Delta, Iverson)) or _is_root(node) or (
         isinstance(node, Symbol) and not isinstance(node, Slot)
     )  # fmt: skip
 

@@ -9,7 +9,6 @@ from functools import reduce as fold
 from sympy import (
     Abs,
     Add,
-    And,
     Basic,
     E,
     Expr,
@@ -17,8 +16,6 @@ from sympy import (
     Idx,
     Integer,
     Mul,
-    Not,
-    Or,
     Pow,
     Rational,
     S,
@@ -37,7 +34,6 @@ from sympy import (
     tan,
     tanh,
 )  # fmt: skip
-from sympy.core.relational import Eq, Ge, Gt, Le, Lt, Ne, Relational
 
 from symbp.errors import CompilerError
 from symbp.ir.functions import Largest, LogAddExp, SafeInverse, Smallest
@@ -53,18 +49,17 @@ from symbp.ir.nodes import (
     factors,
     free_indices,
     size_of,
+    sum_over,
     summands,
     walk,
 )
 from symbp.rewrite import split_number
 from symbp.shapes import size_code
 from symbp.targets.code import (
-    AND,
     ATOM,
     COMPARE,
     MUL,
     NEGATE,
-    OR,
     POWER,
     Code,
     add,
@@ -76,14 +71,15 @@ from symbp.targets.code import (
     reduce_axes,
     union,
 )  # fmt: skip
+from symbp.targets.conditions import condition
 from symbp.targets.contraction import contract
+from symbp.targets.places import positions, read, rows_of, scatter_add, scattered
 
 FUNCTIONS: dict[type, str] = {
     exp: "np.exp", log: "np.log", sin: "np.sin", cos: "np.cos", tan: "np.tan", sinh: "np.sinh", cosh: "np.cosh",
     tanh: "np.tanh", Abs: "np.abs", sign: "np.sign", erf: "_erf",
 }  # fmt: skip
 HELPERS = {"_erf": "erf"}  # function in the text -> template that defines it
-RELATIONS: dict[type, str] = {Gt: ">", Ge: ">=", Lt: "<", Le: "<=", Eq: "==", Ne: "!="}
 
 
 def inverse(factor: Expr) -> Expr | None:
@@ -165,23 +161,8 @@ class Printer:
         return replace(code, text=f"{code.text}.astype({self.dtype})") if expr.is_whole else code
 
     def places(self, expr: Entry) -> Code:
-        """A tensor at its indices: slices for fixed ones, a diagonal for repeated ones."""
-        if all(isinstance(i, Idx) for i in expr.indices) and len(set(expr.indices)) == len(
-            expr.indices
-        ):
-            return Code(expr.tensor, ATOM, expr.indices)
-        slots = [":" if isinstance(i, Idx) else self.number(i).text for i in expr.indices]
-        axes = tuple(i for i in expr.indices if isinstance(i, Idx))
-        while slots and slots[-1] == ":":
-            slots.pop()
-        text = f"{expr.tensor}[{', '.join(slots)}]" if slots else expr.tensor
-        if len(set(axes)) == len(axes):
-            return Code(text, ATOM, axes)
-        distinct = tuple(dict.fromkeys(axes))
-        letter = dict(zip(distinct, "ijklmnopq"))
-        spell = "".join(letter[i] for i in axes)
-        result = "".join(letter[i] for i in distinct)
-        return Code(f'np.einsum("{spell}->{result}", {text})', ATOM, distinct)
+        """A tensor at its indices."""
+        return read(expr, self.frame, self.number)
 
     def index(self, expr: Index) -> Code:
         """An index used as a number: 0, 1, …"""
@@ -189,15 +170,14 @@ class Printer:
         return Code(f"np.arange({size}, dtype={self.dtype})", ATOM, (expr,))
 
     def delta(self, expr: Delta) -> Code:
-        sides = [self._positions(a) for a in expr.args]
+        sides = [self.position(a) for a in expr.args]
         axes = union(sides, self.frame)
         left, right = (align(s, axes).at(COMPARE + 1) for s in sides)
         return Code(f"{left} == {right}", COMPARE, axes, "bool")
 
-    def _positions(self, expr: Expr) -> Code:
-        if isinstance(expr, Idx):
-            return Code(f"np.arange({self.number(size_of(expr)).text})", ATOM, (expr,))
-        return self.number(expr)
+    def position(self, expr: Expr) -> Code:
+        """A place on an axis as an integer."""
+        return positions(expr, self.frame, self.number)
 
     def sum(self, expr: Add) -> Code:
         """Terms with their signs; a number common to all of them stands before the sum."""
@@ -306,30 +286,15 @@ class Printer:
         conditions = [self.condition(c) for _, c in expr.branches]
         axes = union([*values, *conditions], self.frame)
         text = align(values[-1], axes).text
-        for value, condition in reversed(list(zip(values, conditions))):
-            text = f"np.where({align(condition, axes).text}, {align(value, axes).text}, {text})"
+        for value, test in reversed(list(zip(values, conditions))):
+            text = f"np.where({align(test, axes).text}, {align(value, axes).text}, {text})"
         if all(v.kind == "python" for v in values):
             text += f".astype({self.dtype})"
         return Code(text, ATOM, axes)
 
     def condition(self, expr: Basic) -> Code:
         """A relation, or relations joined by and, or, not."""
-        if isinstance(expr, Relational):
-            sides = [self(a) for a in expr.args]
-            axes = union(sides, self.frame)
-            left, right = (align(s, axes).at(COMPARE + 1) for s in sides)
-            return Code(f"{left} {RELATIONS[expr.func]} {right}", COMPARE, axes, "bool")
-        if isinstance(expr, Not):
-            code = self.condition(expr.args[0])
-            return Code(f"~{code.at(ATOM)}", NEGATE, code.axes, "bool")
-        if isinstance(expr, (And, Or)):
-            parts = [self.condition(a) for a in expr.args]
-            axes = union(parts, self.frame)
-            word, level = ("&", AND) if isinstance(expr, And) else ("|", OR)
-            return Code(
-                f" {word} ".join(align(p, axes).at(level + 1) for p in parts), level, axes, "bool"
-            )
-        raise CompilerError(f"the NumPy target has no text for the condition {expr}")
+        return condition(expr, self, self.position, self.frame)
 
     def reduction(self, expr: Reduce) -> Code:
         if expr.reducer == "maximum":
@@ -342,6 +307,9 @@ class Printer:
         """Σ over a product: numbers outside, divisors with a factor that has their axes, then contraction."""
         inner = Printer((*self.frame, *sorted(bound - set(self.frame), key=str)), self.like)
         inner.helpers = self.helpers
+        places, value = scattered(body, bound)
+        if places:
+            return inner.scatter(places, value, bound)
         numbers = [f for f in factors(body) if is_python_number(f)]
         arrays = [f for f in factors(body) if not is_python_number(f) and inverse(f) is None]
         for divisor in (
@@ -357,6 +325,16 @@ class Printer:
         if not numbers:
             return code
         return multiply_numbers(self.product_parts(Mul(*numbers)), code, self.frame)
+
+    def scatter(self, places: dict[Index, Expr], value: Expr, bound: frozenset[Index]) -> Code:
+        """Σ over terms that are added, each at its place, to an array of zeros."""
+        rows = rows_of(places, self.frame)
+        inner = Printer((*rows, *(i for i in self.frame if i not in rows)), self.like)
+        inner.helpers = self.helpers
+        code = inner.numeric(inner(sum_over(value, tuple(sorted(bound - set(rows), key=str)))))
+        self.helpers.add("scatter_add")
+        targets = {**{i: i for i in rows if i not in bound}, **places}
+        return scatter_add(targets, rows, code, self.frame, self.number, self.dtype)
 
     def numeric(self, code: Code) -> Code:
         """The code as numbers of the working dtype where it is a comparison."""

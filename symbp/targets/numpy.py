@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-from sympy import Add, Expr, Idx, Mul, S, expand_mul
+from sympy import Add, Basic, Expr, Idx, Mul, S, expand_mul
 
-from symbp.ir.module import Body, Line, Module, Place
+from symbp.ir.module import Body, Gather, Line, Module, Place
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import (
     Delta,
@@ -27,27 +29,33 @@ from symbp.notation import lhs_text, text
 from symbp.rewrite import bound_indices
 from symbp.targets.code import ATOM, Code, align
 from symbp.targets.expressions import Printer, first_tensor
-from symbp.validate import provably_inside
+from symbp.targets.loops import accumulate, accumulated
+from symbp.targets.places import read, scattered
+from symbp.validate import provably_inside, reach
 
 WIDTH = 84  # columns of a statement in a function body of 88
 MOST_LINES = 7
+_NAME = re.compile(r"[^\W\d]\w*")
 
 
 def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
     """The Python statements of one assignment, and the helper functions that they call."""
     printer = Printer(_frame(assign), first_tensor(assign.expr) or assign.like)
-    dense, scattered = _split(assign)
+    whole, placed = _split(assign)
+    looped = [t for t in summands(whole) if accumulated(t)]
+    dense = Add(*(t for t in summands(whole) if t not in looped))
+    owned = assign.owned or bool(placed or looped)
     lines = []
-    if dense != 0 or not scattered:
-        lines.append(
-            f"{assign.name} = {_whole(printer, assign, dense, owned=assign.owned or bool(scattered))}"
-        )
+    if dense != 0 or not (placed or looped):
+        lines.append(f"{assign.name} = {_whole(printer, assign, dense, owned)}")
     else:
         shape = _shape(printer, assign.indices)
         lines.append(f"{assign.name} = np.zeros({shape}, dtype={printer.dtype})")
-    for deltas, value in scattered:
+    for deltas, value in placed:
         lines.append(_scatter(printer, assign, deltas, value))
-    return tuple(lines), printer.helpers
+    lines += [accumulate(printer, assign.name, assign.indices, term) for term in looped]
+    viewed = {"windows"} if any("_windows(" in line for line in lines) else set()
+    return tuple(lines), printer.helpers | viewed
 
 
 def fits(assign: Assign) -> bool:
@@ -117,24 +125,21 @@ def _split(assign: Assign) -> tuple[Expr, list[tuple[list[Delta], Expr]]]:
 
 
 def _scatter(printer: Printer, assign: Assign, deltas: list[Delta], value: Expr) -> str:
-    """name[place] += value for a product of δ: fixed positions on some axes, diagonals of others."""
+    """name[place] += value for a product of δ: fixed or gathered positions on some axes, diagonals of others."""
+    gathered, rest = scattered(Mul(*deltas, value))
+    deltas = [d for d in deltas if d in factors(rest)]
+    value = Mul(*(f for f in factors(rest) if f not in deltas))
     fixed, leader, agree = _places(assign.indices, deltas)
-    place = {i: printer.number(position).text for i, position in fixed.items()}
-    axes = [leader[i] for i in assign.indices if leader[i] not in place]
-    distinct = list(dict.fromkeys(axes))
-    code = align(
-        printer(substitute(agree * value, {i: fixed.get(at, at) for i, at in leader.items()})),
-        distinct,
+    at: dict[Basic, Expr] = {i: fixed.get(first, first) for i, first in leader.items()}
+    at |= {i: substitute(place, at) for i, place in gathered.items()}
+    target = read(
+        Entry(assign.name, *(at[i] for i in assign.indices)), printer.frame, printer.number
     )
-    slots = [place.get(leader[i], ":") for i in assign.indices]
-    while slots and slots[-1] == ":":
-        slots.pop()
-    target = f"{assign.name}[{', '.join(slots)}]" if place else assign.name
-    if len(distinct) != len(axes):
-        letter = dict(zip(distinct, "ijklmnopq"))
-        spell = "".join(letter[i] for i in axes)
-        target = f'np.einsum("{spell}->{"".join(letter.values())}", {target})[...]'
-    return f"{target} += {code.text}"
+    place = f"{target.text}[...]" if target.text.startswith("np.") else target.text
+    value = substitute(agree * value, at)
+    minus = value.could_extract_minus_sign()
+    code = align(printer(-value if minus else value), target.axes)
+    return f"{place} {'-' if minus else '+'}= {code.text}"
 
 
 def _places(
@@ -166,11 +171,17 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
     adjoints = adjoint.tensors()
     helpers: set[str] = set()
 
-    def body(assigns: tuple[Assign, ...], places: tuple[Place, ...] = ()) -> Body:
-        return Body(tuple(_line(a, adjoints, helpers) for a in assigns), reads_of(assigns), places)
+    def body(assigns: tuple[Assign, ...], **checks: Any) -> Body:
+        lines = tuple(_line(a, adjoints, helpers) for a in assigns)
+        names = set(_NAME.findall(" ".join(code for line in lines for code in line.code)))
+        return Body(lines, tuple(r for r in reads_of(assigns) if r in names), **checks)
 
-    forward = body(schedule.forward, _undecided(program, schedule.forward))
-    predict = body(schedule.predict, _undecided(program, schedule.predict))
+    def checked(assigns: tuple[Assign, ...], later: tuple[Assign, ...] = ()) -> Body:
+        gathers = _gathers(program, (*assigns, *later))
+        return body(assigns, places=_undecided(program, assigns), gathers=gathers)
+
+    forward = checked(schedule.forward, schedule.backward)
+    predict = checked(schedule.predict)
     backward = body(schedule.backward)  # reads and writes where forward has read
     names = adjoint.adjoint_names()
     # the gradient of an output that nothing reads is the adjoint given for it
@@ -190,7 +201,7 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
         forward=forward,
         loss=program.loss,
         outputs=tuple((o, o) for o in program.outputs),
-        cache=schedule.cache,
+        cache=tuple(name for name in schedule.cache if name in backward.reads),
         backward=backward,
         gradients=tuple((w, names[w]) for w in adjoint.wrt),
         seeds=tuple(adjoint.seeds.items()),
@@ -205,15 +216,34 @@ def _undecided(program: Program, assigns: tuple[Assign, ...]) -> tuple[Place, ..
     shapes = {name: d.shape for name, d in program.declarations.items()}
     shapes |= {a.name: tuple(map(size_of, a.indices)) for a in assigns}
     read = [
-        Place(entry.tensor, axis, place, shapes[entry.tensor][axis])
+        Place(entry.tensor, axis, end, shapes[entry.tensor][axis])
         for a in assigns
         for entry in entries(a.expr)
         for axis, place in enumerate(entry.indices)
-        if not isinstance(place, Idx)
+        if not isinstance(place, (Idx, Entry))
+        for end in dict.fromkeys(reach(place))
     ]
     order = list(shapes)
     found = [p for p in dict.fromkeys(read) if not provably_inside(p.position, p.size)]
     return tuple(sorted(found, key=lambda p: (order.index(p.tensor), p.axis)))
+
+
+def _gathers(program: Program, assigns: tuple[Assign, ...]) -> tuple[Gather, ...]:
+    """The integer tensors that these statements, or the formulas behind them, read at, once for each axis size.
+
+    An adjoint may scatter to places that its own forward equation was simplified not to read at: so they are named
+    by what the declared equations read.
+    """
+    wanted = {e.tensor for a in assigns for e in entries(a.expr) if e.is_whole}
+    declared = [a.meaning for a in assigns] + [eq.expr for eq in program.equations]
+    found: dict[tuple[str, Expr], Gather] = {}
+    for entry in (e for expr in declared for e in entries(expr)):
+        for axis, place in enumerate(entry.indices):
+            if isinstance(place, Entry) and place.tensor in wanted:
+                size = program.declarations[entry.tensor].shape[axis]
+                gather = Gather(place.tensor, entry.tensor, axis, size)
+                found.setdefault((place.tensor, size), gather)
+    return tuple(found.values())
 
 
 def _line(assign: Assign, adjoints: Mapping[str, str], helpers: set[str]) -> Line:

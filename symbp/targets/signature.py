@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sympy import Expr
 
-from symbp.ir.module import Body, Module, Place
+from symbp.ir.module import Body, Gather, Module, Place
 from symbp.ir.network import Declaration
 from symbp.layout import call, statement, unpack
 from symbp.shapes import Plan, plan_sizes, size_code, tuple_code
@@ -31,6 +31,7 @@ class Signature:
     constants: tuple[Declaration, ...]
     plan: Plan
     places: tuple[Place, ...]  # to be checked
+    gathers: tuple[Gather, ...]  # to be checked
 
     def parameters(self) -> list[str]:
         """As they stand in a def."""
@@ -66,7 +67,8 @@ def signature_of(
     Where `complete`, inputs that the body does not read are taken too if they determine a size that stays open.
     """
     sizes = {s.name for p in body.places for s in p.position.free_symbols | p.size.free_symbols}
-    reads = frozenset((*body.reads, *more, *sizes))
+    sizes |= {s.name for g in body.gathers for s in g.size.free_symbols}
+    reads = frozenset((*body.reads, *more, *sizes, *(g.places for g in body.gathers)))
     inputs = [i for i in module.inputs if i.name in reads]
     plan = _plan(module, inputs, reads)
     for extra in module.inputs if complete else ():
@@ -77,7 +79,7 @@ def signature_of(
         if set(better.open) < set(plan.open):
             inputs, plan = wider, better
     constants = tuple(c for c in module.constants if c.name in reads)
-    return Signature(reads, tuple(inputs), constants, plan, body.places)
+    return Signature(reads, tuple(inputs), constants, plan, body.places, body.gathers)
 
 
 def _plan(module: Module, inputs: Sequence[Declaration], reads: frozenset[str]) -> Plan:
@@ -102,6 +104,8 @@ def head_of(module: Module, signature: Signature) -> list[str]:
         lines += call("_check_shapes(", ["arrays", *(f"{t}={shape}" for t, shape in plan.checks)])
     for place in signature.places:
         lines += _check_place(place)
+    for gather in signature.gathers:
+        lines += _check_gather(gather)
     for i in summed:
         axis = i.indices.index(i.sums_to_one)
         lines += statement(f'_check_sums_to_one("{i.name}", {i.name}, axis={axis})')
@@ -113,6 +117,12 @@ def _check_place(place: Place) -> list[str]:
     position = size_code(place.position)
     entry = f"{place.tensor}[{', '.join([*[':'] * place.axis, position])}]"
     return call("_check_place(", [f'"{entry}"', str(place.axis), position, size_code(place.size)])
+
+
+def _check_gather(gather: Gather) -> list[str]:
+    size = size_code(gather.size)
+    arguments = [f'"{gather.places}"', gather.places, f'"{gather.tensor}"', str(gather.axis), size]
+    return call("_check_gather(", arguments)
 
 
 def _unpack_arrays(used: Sequence[str], names: Sequence[str]) -> list[str]:

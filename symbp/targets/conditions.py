@@ -1,0 +1,36 @@
+"""Conditions as arrays of booleans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sympy import And, Basic, Not, Or
+from sympy.core.relational import Eq, Ge, Gt, Le, Lt, Ne, Relational
+
+from symbp.errors import CompilerError
+from symbp.ir.nodes import Entry, Index, walk
+from symbp.targets.code import AND, ATOM, COMPARE, NEGATE, OR, Code, align, union
+
+RELATIONS: dict[type, str] = {Gt: ">", Ge: ">=", Lt: "<", Le: "<=", Eq: "==", Ne: "!="}
+
+Show = Callable[[Basic], Code]
+
+
+def condition(expr: Basic, value: Show, position: Show, frame: Sequence[Index]) -> Code:
+    """A relation, or relations joined by and, or, not: of values, or of integers by their positions."""
+    if isinstance(expr, Relational):
+        real = any(isinstance(n, Entry) and not n.is_whole for n in walk(expr))
+        sides = [value(a) if real else position(a) for a in expr.args]
+        axes = union(sides, frame)
+        left, right = (align(s, axes).at(COMPARE + 1) for s in sides)
+        return Code(f"{left} {RELATIONS[expr.func]} {right}", COMPARE, axes, "bool")
+    if isinstance(expr, Not):
+        code = condition(expr.args[0], value, position, frame)
+        return Code(f"~{code.at(ATOM)}", NEGATE, code.axes, "bool")
+    if isinstance(expr, (And, Or)):
+        parts = [condition(a, value, position, frame) for a in expr.args]
+        axes = union(parts, frame)
+        word, level = ("&", AND) if isinstance(expr, And) else ("|", OR)
+        text = f" {word} ".join(align(p, axes).at(level + 1) for p in parts)
+        return Code(text, level, axes, "bool")
+    raise CompilerError(f"the NumPy target has no text for the condition {expr}")

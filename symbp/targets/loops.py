@@ -1,0 +1,57 @@
+"""Σ_{p,a} δ(j, 2p + a) v as slices that accumulate, in a loop over the offsets a; disjoint windows as one view."""
+
+from __future__ import annotations
+
+from sympy import Basic, Expr, Symbol, expand
+
+from symbp.ir.nodes import Entry, Index, Reduce, factors, size_of, substitute, sum_over
+from symbp.layout import BODY_WIDTH, INDENT
+from symbp.layout import statement as wrap
+from symbp.rewrite import is_accumulated
+from symbp.targets.code import align
+from symbp.targets.expressions import Printer
+from symbp.targets.places import breadth, read, scattered
+from symbp.validate import line
+
+
+def accumulated(term: Expr) -> tuple[Expr, Reduce] | None:
+    """(coefficient, sum) of a term that is added up in slices; None for any other."""
+    sums = [f for f in factors(term) if is_accumulated(f)]
+    return (term / sums[0], sums[0]) if len(sums) == 1 else None
+
+
+def accumulate(printer: Printer, name: str, axes: tuple[Index, ...], term: Expr) -> str:
+    """The statement, or the loop around it, that adds a term to an array."""
+    coefficient, node = accumulated(term) or (term, term)
+    bound = frozenset(node.indices)
+    places, value = scattered(node.body, bound)
+    loops = list(dict.fromkeys(i for p in places.values() for i in offsets(p)))
+    fixed: dict[Basic, Expr] = {i: Symbol(i.name, integer=True) for i in loops}
+    target = Entry(name, *(substitute(places.get(i, fixed.get(i, i)), fixed) for i in axes))
+    view = read(target, printer.frame, printer.number)
+    rest = tuple(i for i in node.indices if i not in view.axes and i not in loops)
+    value = substitute(coefficient * sum_over(value, rest), fixed)
+    minus = value.could_extract_minus_sign()
+    code = align(printer(-value if minus else value), view.axes)
+    place = view.text if view.text.startswith(name) else f"{view.text}[...]"
+    width = BODY_WIDTH - len(INDENT) * len(loops)
+    lines = wrap(f"{place} {'-' if minus else '+'}= {code.text}", width)
+    for index in reversed(loops):
+        head = f"for {index.name} in range({printer.number(size_of(index)).text}):"
+        lines = [head, *(INDENT + line for line in lines)]
+    return "\n".join(lines)
+
+
+def offsets(place: Expr) -> list[Index]:
+    """The indices of a place to loop over: all but the one with the most values, none where no two places meet."""
+    if isinstance(place, Entry):
+        return []
+    _, steps = line(place)
+    order = sorted(steps, key=lambda i: (breadth(i, steps[i])[1], breadth(i, steps[i])))
+    apart = all(
+        expand(steps[wide] - steps[small] * size_of(small)) == 0
+        for small, wide in zip(order, order[1:])
+    )
+    if apart:
+        return []
+    return sorted(steps, key=lambda i: breadth(i, steps[i]))[:-1]

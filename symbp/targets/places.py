@@ -1,0 +1,185 @@
+"""Where entries stand in arrays: slices, diagonals and gathers to read at, and what a δ scatters to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sympy import Basic, Expr, Idx, Mul, Symbol
+
+from symbp.ir.nodes import (
+    Delta,
+    Entry,
+    Index,
+    arranged,
+    factors,
+    free_indices,
+    is_placed,
+    size_of,
+    substitute,
+)
+from symbp.shapes import tuple_code
+from symbp.targets.code import ATOM, Code, add, align, multiply, union
+from symbp.validate import line
+
+Number = Callable[[Expr], Code]  # the code of an expression of numbers and sizes
+
+
+def read(entry: Entry, frame: Sequence[Index], number: Number) -> Code:
+    """A tensor at its indices: slices for fixed ones, a diagonal for repeated ones, integer arrays for gathers."""
+    places = entry.indices
+    if all(isinstance(p, Idx) for p in places) and len(set(places)) == len(places):
+        return Code(entry.tensor, ATOM, places)
+    if any(is_placed(p) and not isinstance(p, Entry) for p in places):
+        return read(_straightened(entry, number), frame, number)
+    if any(isinstance(p, Entry) for p in places):
+        return _gather(entry, frame, number)
+    slots = [":" if isinstance(p, Idx) else number(p).text for p in places]
+    axes = tuple(p for p in places if isinstance(p, Idx))
+    text = _subscript(entry.tensor, slots)
+    if len(set(axes)) == len(axes):
+        return Code(text, ATOM, axes)
+    distinct = tuple(dict.fromkeys(axes))
+    letter = dict(zip(distinct, "ijklmnopq"))
+    spell = "".join(letter[i] for i in axes)
+    result = "".join(letter[i] for i in distinct)
+    return Code(f'np.einsum("{spell}->{result}", {text})', ATOM, distinct)
+
+
+def _straightened(entry: Entry, number: Number) -> Entry:
+    """The entry of a view on the tensor whose axes are the indices themselves: slices and windows taken."""
+    slots, windows, places = [], [], []
+    for axis, place in enumerate(entry.indices):
+        if isinstance(place, Entry) or not is_placed(place):
+            slots.append(":")
+            places.append(place)
+            continue
+        start, steps = line(place)
+        steps = {i: steps[i] for i in sorted(steps, key=lambda i: breadth(i, steps[i]))[::-1]}
+        places += steps
+        (index, step), *others = steps.items()
+        if others or not (step.is_Integer and step > 0):
+            slots.append(":")
+            counts = tuple_code(number(size_of(i)).text for i in steps)
+            strides = tuple_code(number(c).text for c in steps.values())
+            windows.append(f"({axis}, {number(start).text}, {counts}, {strides})")
+        else:
+            slots.append(_slice(start, index, step, number))
+    view = _subscript(entry.tensor, slots)
+    if windows:
+        view = f"_windows({view}, {', '.join(windows)})"
+    return Entry(Symbol(view, integer=entry.is_whole or None), *places)
+
+
+def breadth(index: Index, step: Expr) -> tuple[Any, ...]:
+    """How many values an index of a place has, as far as that can be told, then how large its steps are.
+
+    Numbers stand before symbols before expressions of them.
+    """
+    size, width = size_of(index), -step if step.could_extract_minus_sign() else step
+    many = (0, int(size)) if size.is_Integer else (1, len(size.args))
+    wide = (0, int(width), "") if width.is_Integer else (1, 0, str(width))
+    return many, wide, str(index.name)
+
+
+def _slice(start: Expr, index: Index, step: Expr, number: Number) -> str:
+    """start : stop : step, spaced as formatters do."""
+    ends = [start, start + step * size_of(index), *([step] if step != 1 else [])]
+    texts = ["" if k == 0 and e == 0 else number(e).text for k, e in enumerate(ends)]
+    if all(t.isidentifier() or t.isdigit() or not t for t in texts):
+        return ":".join(texts)
+    return " : ".join(texts).strip()
+
+
+def positions(place: Expr, frame: Sequence[Index], number: Number) -> Code:
+    """A place as an array of integers: 0, 1, … for an index."""
+    if isinstance(place, Idx):
+        return Code(f"np.arange({number(size_of(place)).text})", ATOM, (place,))
+    if isinstance(place, Entry):
+        return read(place, frame, number)
+    start, steps = line(place)
+    terms = []
+    for index, step in steps.items():
+        minus = step.could_extract_minus_sign()
+        code = positions(index, frame, number)
+        factor = number(-step if minus else step)
+        terms.append(
+            (
+                -1 if minus else 1,
+                multiply([factor, code], (), frame) if factor.text != "1" else code,
+            )
+        )
+    if not terms:
+        return number(place)
+    return add([*terms, *([(1, number(start))] if start != 0 else [])], frame)
+
+
+def _gather(entry: Entry, frame: Sequence[Index], number: Number) -> Code:
+    """x[:, w]: the axes of the integer arrays stand where these are if they are side by side, else first."""
+    slices = [isinstance(p, Idx) and p not in arranged(entry) for p in entry.indices]
+    arrays = [
+        None if is_slice else positions(p, frame, number)
+        for p, is_slice in zip(entry.indices, slices)
+    ]
+    axes = union([c for c in arrays if c is not None], frame)
+    slots = [":" if c is None else align(c, axes).text for c in arrays]
+    first, last = slices.index(False), len(slices) - slices[::-1].index(False)
+    before = first if not any(slices[first:last]) else 0
+    sliced = [p for p, is_slice in zip(entry.indices, slices) if is_slice]
+    return Code(_subscript(entry.tensor, slots), ATOM, (*sliced[:before], *axes, *sliced[before:]))
+
+
+def _subscript(tensor: str, slots: list[str]) -> str:
+    while slots and slots[-1] == ":":
+        slots = slots[:-1]
+    return f"{tensor}[{', '.join(slots)}]" if slots else tensor
+
+
+def scattered(body: Expr, bound: frozenset[Index] = frozenset()) -> tuple[dict[Index, Expr], Expr]:
+    """(place of each axis, what is added there) of Σ_bound δ(j, w[s]) … f: every such δ used up."""
+    places: dict[Index, Expr] = {}
+    while True:
+        found = next((p for f in factors(body) if (p := _placed(f, bound | set(places)))), None)
+        if found is None:
+            return places, body
+        delta, axis, place = found
+        at: dict[Basic, Expr] = {axis: place}
+        rest = list(factors(body))
+        rest.remove(delta)
+        body = substitute(Mul(*rest), at)
+        places = {i: substitute(p, at) for i, p in places.items()} | {axis: place}
+
+
+def _placed(factor: Expr, bound: frozenset[Index]) -> tuple[Delta, Index, Expr] | None:
+    """(δ, axis, place) where a δ says at which place of an integer tensor an axis is."""
+    if isinstance(factor, Delta):
+        for axis, place in (factor.args, factor.args[::-1]):
+            if isinstance(axis, Idx) and is_placed(place):
+                if axis not in bound and axis not in free_indices(place):
+                    return factor, axis, place
+    return None
+
+
+def rows_of(places: Mapping[Index, Expr], frame: Sequence[Index]) -> tuple[Index, ...]:
+    """The indices that go through the terms which are added at places."""
+    sources = frozenset[Index]().union(*(free_indices(p) for p in places.values()))
+    return tuple(i for i in frame if i in sources)
+
+
+def scatter_add(
+    places: Mapping[Index, Expr],
+    rows: Sequence[Index],
+    values: Code,
+    frame: Sequence[Index],
+    number: Number,
+    dtype: str,
+) -> Code:
+    """The values of all rows, added at the places of the axes that have one."""
+    placed = [i for i in frame if i in places]
+    rest = [i for i in frame if i in values.axes and i not in rows]
+    shape = tuple_code(number(size_of(i)).text for i in (*placed, *rest))
+    where = tuple_code(align(positions(places[i], frame, number), rows).text for i in placed)
+    text = align(values, (*rows, *rest)).text
+    if values.kind == "python":
+        text = f"np.full({tuple_code('1' for _ in rows)}, {text}, dtype={dtype})"
+    return Code(f"_scatter_add({shape}, {where}, {text})", ATOM, (*placed, *rest))
