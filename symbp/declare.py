@@ -67,11 +67,6 @@ def _names(function: str, names: object) -> list[str]:
     return given
 
 
-def Maximum(expr: Any, *indices: Index) -> NoReturn:
-    """The largest value of an expression over indices. Raises `ModelError`: not supported yet."""
-    raise not_yet("Maximum over indices")
-
-
 def _unary(operation: Callable[[Any], Any]) -> Callable[[Tensor], Any]:
     return lambda tensor: operation(tensor._sympy_())
 

@@ -33,15 +33,9 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
         for eq in program.equations
     ]
     backward = [
-        Assign(
-            a.name,
-            a.indices,
-            nest(a.expr),
-            meanings.get(a.name, a.expr),
-            a.tensor,
-            a.tensor in adjoint.wrt,
-        )
+        replace(s, expr=nest(s.expr))
         for a in _live(adjoint)
+        for s in sharing.slopes(_assigned(a, adjoint, meanings))
     ]
     for assign in (*forward, *backward):
         sharing.count(assign.expr)
@@ -62,6 +56,11 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
         _reaching(shared_forward, set(program.outputs)),
         cache,
     )
+
+
+def _assigned(a: Adjoint, adjoint: AdjointProgram, meanings: dict[str, Expr]) -> Assign:
+    meaning = meanings.get(a.name, a.expr)
+    return Assign(a.name, a.indices, a.expr, meaning, a.tensor, a.tensor in adjoint.wrt)
 
 
 def _live(adjoint: AdjointProgram) -> list[Adjoint]:

@@ -15,6 +15,7 @@ from sympy import Abs, Max, Min, Piecewise, sign
 
 from symbp.evaluate import Evaluation, evaluate
 from symbp.ir.network import Declared
+from symbp.maximum import Maximum
 from symbp.numbers import COMPLEX128, FLOAT64, LONGDOUBLE, Array, Multiprecision, Numbers
 from symbp.sample import Point
 
@@ -49,7 +50,9 @@ class Reference:
     derivatives: Mapping[str, Array]  # of each tensor: (rows,)
     method: str
     tolerance: float = 0.0  # what the method is good for, relative to the largest derivative
-    noise: Mapping[str, float] = field(default_factory=dict)  # absolute, of each tensor's derivatives
+    noise: Mapping[str, float] = field(
+        default_factory=dict
+    )  # absolute, of each tensor's derivatives
 
     @property
     def finite(self) -> bool:
@@ -63,7 +66,9 @@ class Oracle:
     def __init__(self, declared: Declared) -> None:
         self.declared = declared
         equations = (*declared.equations, *((declared.loss,) if declared.loss else ()))
-        self.analytic = not any(e.expr.has(Abs, Max, Min, Piecewise, sign) for e in equations)
+        self.analytic = not any(
+            e.expr.has(Abs, Max, Maximum, Min, Piecewise, sign) for e in equations
+        )
         self.names = (*(("loss",) if declared.loss else ()), *declared.outputs)
 
     def at(self, point: Point, directions: Directions) -> Reference | None:

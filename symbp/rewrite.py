@@ -18,6 +18,7 @@ from symbp.ir.nodes import (
     Entry,
     Index,
     Reduce,
+    Slope,
     base_exponent,
     factors,
     free_indices,
@@ -52,6 +53,8 @@ def cost(expr: Basic) -> int:
         return 0
     if isinstance(expr, Reduce):
         return cost(expr.body) + volume(free_indices(expr.body))
+    if isinstance(expr, Slope):
+        return cost(expr.reduction) + volume(free_indices(expr))
     below = sum(cost(a) for a in expr.args)
     return below + _own_weight(expr) * volume(free_indices(expr))
 
@@ -82,6 +85,13 @@ def contract(body: Expr, bound: Iterable[Index]) -> Expr:
                     kept = tuple(i for i in bound if i != index)
                     return contract(substitute(rest, {index: other}), kept)
     return pull_out(body, bound)
+
+
+def max_over(body: Expr, bound: tuple[Index, ...]) -> Expr:
+    """max_c (a + f_c) = a + max_c f_c: the terms that lack every bound index stand outside, an absent index goes."""
+    inside = Add(*(t for t in summands(body) if free_indices(t) & frozenset(bound)))
+    used = [i for i in bound if i in free_indices(inside)]
+    return body - inside + Reduce("maximum", inside, *used) if used else body
 
 
 def _without(items: tuple[Expr, ...], item: Expr) -> list[Expr]:
@@ -227,6 +237,23 @@ def alpha(expr: Any, depth: int = 0) -> Any:
         expr = Reduce(expr.args[0], substitute(expr.body, names), *names.values())
         depth += len(names)
     return rebuild(expr, [alpha(a, depth) for a in expr.args])
+
+
+def unify(exprs: Iterable[Expr]) -> list[Expr]:
+    """Reductions that differ in the names of bound indices alone by one name in all: Σ_c e_c / Σ_i e_i = 1."""
+    known: dict[Expr, Basic] = {}
+
+    def visit(node: Any, scope: frozenset[Index]) -> Any:
+        if isinstance(node, Idx) or not node.args:
+            return node
+        if not isinstance(node, Reduce):
+            return rebuild(node, [visit(a, scope) for a in node.args])
+        found = known.setdefault(alpha(node), node)
+        if found is not node and not bound_indices(found) & scope:
+            return found
+        return rebuild(node, [visit(a, scope.union(node.indices)) for a in node.args])
+
+    return [visit(expr, frozenset()) for expr in exprs]
 
 
 def bound_indices(expr: Basic) -> set[Index]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Sum, Symbol
+from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Symbol
+from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from symbp.evaluate import whole
 from symbp.ir.network import Declaration, Declared
@@ -63,9 +64,9 @@ class Sampler:
         roots: list[Basic] = [e.expr for e in equations]
         roots += [i for owner in owners for i in owner.indices]
         nodes = dict.fromkeys(node for root in roots for node in _walk(root))
-        # What is looped over together: the indices of a tensor, and those of a sum with all that are in it.
+        # What is looped over together: the indices of a tensor, and those of a reduction with all that are in it.
         self._loops = {frozenset(o.indices) for o in owners}
-        self._loops |= {frozenset(n.atoms(Idx)) for n in nodes if isinstance(n, Sum)}
+        self._loops |= {frozenset(n.atoms(Idx)) for n in nodes if isinstance(n, ExprWithLimits)}
         names = {n.name for n in nodes if isinstance(n, Symbol)}
         self._symbols = sorted(names - set(declared.declarations))
         self._places = [place for n in nodes if isinstance(n, Indexed) for place in _fixed(n)]

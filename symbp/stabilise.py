@@ -17,6 +17,7 @@ from symbp.ir.nodes import (
     Cases,
     Entry,
     Reduce,
+    Slope,
     factors,
     free_indices,
     is_leaf,
@@ -160,8 +161,15 @@ def stabilise(adjoint: AdjointProgram) -> AdjointProgram:
                 break
         return one_fraction(expr)
 
+    def safe_slope(node: Basic) -> Basic | None:
+        """What is compared with a maximum is rewritten as the maximum itself is."""
+        if not isinstance(node, Slope):
+            return None
+        reduction = stable(node.reduction, open_definitions)
+        return Slope(reduction, reduction, *node.place)
+
     def safe(expr: Expr, indices: tuple[Expr, ...]) -> Expr:
-        found = guarded(stable(expr, open_definitions))
+        found = guarded(stable(transform(expr, safe_slope), open_definitions))
         return expr if found == expr else standard_names(tidy_sums(found), indices, program.indices)
 
     equations, steps = [], []
