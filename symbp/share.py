@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from sympy import Add, Basic, Eq, Expr, Idx, Mul, Pow, Symbol, exp
 
 from symbp.contraction import is_wide
-from symbp.ir.functions import LogAddExp
+from symbp.ir.functions import Largest, LogAddExp
 from symbp.ir.nodes import (
     Entry,
     Index,
@@ -213,6 +213,8 @@ def describe(expr: Basic) -> str:
         return _describe_sum(expr)
     if isinstance(expr, Mul):
         return _describe_product(expr)
+    if isinstance(expr, Largest) and len(expr.args) == 2 and expr.args[0].is_Number:
+        return _join("clipped", describe(expr.args[1]))
     if isinstance(expr, LogAddExp):
         return _join("softplus", describe(expr.args[1])) if expr.args[0] == 0 else ""
     if expr.is_Function and len(expr.args) == 1:
