@@ -71,6 +71,7 @@ from symbp.targets.code import (
     align,
     call,
     multiply,
+    multiply_numbers,
     negated,
     power,
     reduce_axes,
@@ -373,14 +374,6 @@ class Printer:
         return above, [self.number(bottom)] if bottom != 1 else []
 
     _methods: dict[type, Callable[[Printer, Basic], Code]]
-
-
-def multiply_numbers(
-    parts: tuple[list[Code], list[Code]], code: Code, frame: Sequence[Index]
-) -> Code:
-    """An array times a Python number."""
-    above, below = parts
-    return multiply([*above, code], below, frame)
 
 
 Printer._methods = {
