@@ -17,7 +17,7 @@ from symbp.evaluate import Evaluation, evaluate
 from symbp.ir.network import Declared
 from symbp.maximum import Maximum
 from symbp.numbers import COMPLEX128, FLOAT64, LONGDOUBLE, Array, Multiprecision, Numbers
-from symbp.sample import Point
+from symbp.sample import Point, predicted
 
 Directions = Mapping[str, Array]
 """The directions to differentiate in, of each tensor: (rows, *shape)."""
@@ -113,7 +113,7 @@ class Oracle:
     def smooth(self, point: Point, directions: Directions) -> Reference:
         """The reference by complex steps, Im f(x + ihv) / h: exact to rounding, and between kinks, too."""
         evaluation = evaluate(self.declared, point.sizes, point.values, FLOAT64)
-        values = {name: evaluation.values[name][0] for name in self.names}
+        values = self._values(point, evaluation, FLOAT64)
         parts = []
         for shifts, count in _chunks(directions, max(1, _MEMORY // point.work)):
             steps = {name: 1j * COMPLEX_STEP * shift for name, shift in shifts.items()}
@@ -177,10 +177,22 @@ class Oracle:
         objective = self._objective(point, evaluation, precise.numbers)
         objective = np.broadcast_to(objective, (1 + count,))
         slopes = _split((objective[1:] - objective[0]) / step, directions)
-        values = {n: np.asarray(evaluation.values[n][0], np.float64) for n in self.names}
+        values = self._values(point, evaluation, precise.numbers)
         derivatives = {n: np.asarray(s / scales[n], np.float64) for n, s in slopes.items()}
         reference = Reference(point, directions, values, derivatives, "multiprecision")
         return reference, precise.gap
+
+    def _values(self, point: Point, evaluation: Evaluation, numbers: Numbers) -> dict[str, Array]:
+        """What each function returns. Where there is noise, `predict` is given its mean: of a layer, a value apart."""
+        values = {n: np.asarray(evaluation.values[n][0], np.float64) for n in self.names}
+        if self.declared.of_kind("random") and self.declared.outputs:
+            mean = evaluate(
+                self.declared, point.sizes, point.expected(self.declared).values, numbers
+            )
+            for name in self.declared.outputs:
+                label = name if self.declared.loss else predicted(name)
+                values[label] = np.asarray(mean.values[name][0], np.float64)
+        return values
 
     def _objective(self, point: Point, evaluation: Evaluation, numbers: Numbers) -> Array:
         """The loss, or Σ seed · output of a layer: (P or 1,)."""

@@ -44,6 +44,17 @@ class Point:
     seeds: Mapping[str, Array]  # of a layer: the adjoint of each output
     work: int  # entries of the largest array that a direct evaluation makes
 
+    def expected(self, declared: Declared) -> Point:
+        """The point with every noise at its mean."""
+        means = {
+            d.name: np.full_like(
+                self.values[d.name],
+                self.values[d.expected] if isinstance(d.expected, str) else d.expected,
+            )
+            for d in declared.of_kind("random")
+        }
+        return self.replaced(means)
+
     def replaced(self, values: Mapping[str, Array]) -> Point:
         return replace(self, values={**self.values, **values})
 
@@ -107,19 +118,26 @@ class Sampler:
         seeds: dict[str, Array] = {}
         for name, declaration in self.declared.declarations.items():
             if declaration.kind != "defined":
-                values[name] = self._value(declaration, sizes, law, vary)
+                values[name] = self._value(declaration, sizes, law, vary, values)
             elif self.declared.loss is None and name in self.declared.outputs:
                 shape = tuple(whole(size, sizes) for size in declaration.shape)
                 seeds[name] = _single(self.rng.standard_normal(shape))
         return Point(sizes, values, seeds, self._work(sizes))
 
     def _value(
-        self, declaration: Declaration, sizes: Mapping[str, int], law: str, vary: bool
+        self,
+        declaration: Declaration,
+        sizes: Mapping[str, int],
+        law: str,
+        vary: bool,
+        values: Mapping[str, Array],
     ) -> Array:
         shape = tuple(whole(size, sizes) for size in declaration.shape)
         if declaration.kind == "constant":
             default = np.asarray(declaration.default, np.float64)
             return _single((default or 1.0) * self.rng.uniform(0.5, 1.0)) if vary else default
+        if declaration.law is not None:
+            return _single(draw(declaration, shape, self.rng, values))
         if declaration.integer:
             return self.rng.integers(0, 3, shape)
         if declaration.sums_to_one is not None:
@@ -165,6 +183,27 @@ class Sampler:
                 if value.dtype.kind == "f"
             }
         )
+
+
+def draw(
+    noise: Declaration,
+    shape: tuple[int, ...],
+    rng: np.random.Generator,
+    constants: Mapping[str, Array],
+) -> Array:
+    """Noise as a module must draw it, with the constants' values."""
+    found = {
+        key: float(constants[value]) if isinstance(value, str) else value
+        for key, value in noise.parameters.items()
+    }
+    if noise.law == "bernoulli":
+        return np.asarray(rng.random(shape) < found["p"], np.float64)
+    return np.asarray(rng.normal(found["mean"], found["std"], shape))
+
+
+def predicted(output: str) -> str:
+    """What a layer's output is called as `predict` gives it, where noise makes that another than forward's."""
+    return f"{output} of predict"
 
 
 def _single(value: ArrayLike) -> Array:
