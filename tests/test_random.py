@@ -127,7 +127,7 @@ def test_dropout_is_an_equation() -> None:
     ("given", "error", "words"),
     [
         ({}, ValueError, "mask: is drawn, so forward needs rng"),
-        ({"rng": 0}, TypeError, "rng: must be a numpy.random.Generator, got int"),
+        ({"rng": 0}, TypeError, "rng: must be a Generator of numpy, got int"),
         ({"mask": np.ones((6, 3))}, ValueError, r"mask: must have shape \(6, 4\), got \(6, 3\)"),
         ({"mask": np.ones((6, 4), np.float32)}, TypeError, "mask: must be float64"),
         ({"mask": np.ones((6, 4), bool)}, TypeError, "mask: must be float64"),
