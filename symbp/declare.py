@@ -15,7 +15,7 @@ from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Symbol
 
 from symbp.errors import ModelError
 from symbp.expressions import ExpressionCheck, check_value
-from symbp.ir.network import Declaration, Declared, Equation, Init, Kind
+from symbp.ir.network import Declaration, Declared, Equation, Init, Kind, Law
 from symbp.ir.nodes import Index
 from symbp.validate import (
     caller,
@@ -33,6 +33,12 @@ from symbp.validate import (
 
 INITS = ("zeros", "ones", "normal", "glorot", "he")
 """The initial values that `init=` knows by name."""
+
+LAWS: dict[str, dict[str, float | None]] = {
+    "bernoulli": {"p": None},
+    "normal": {"mean": 0, "std": 1},
+}
+"""The laws of noise, each with its parameters and their defaults."""
 
 
 def sizes(names: str) -> Any:
@@ -65,11 +71,6 @@ def _names(function: str, names: object) -> list[str]:
         if given.count(name) > 1:
             raise model_error(f"{function}: {name} is named twice in {show(names)}")
     return given
-
-
-def Maximum(expr: Any, *indices: Index) -> NoReturn:
-    """The largest value of an expression over indices. Raises `ModelError`: not supported yet."""
-    raise not_yet("Maximum over indices")
 
 
 def _unary(operation: Callable[[Any], Any]) -> Callable[[Tensor], Any]:
@@ -237,9 +238,42 @@ class Network:
         self._meet(check)
         self._loss = Equation("loss", (), value, caller())
 
-    def random(self, name: str, *indices: Index, **law: Any) -> NoReturn:
-        """Noise. Raises `ModelError`: not supported yet."""
-        raise not_yet(f"random tensor {show(name)}")
+    def random(self, name: str, *indices: Index, law: Law = "bernoulli", **numbers: Any) -> Tensor:
+        """Noise with one axis for each index, drawn afresh wherever the loss is computed.
+
+        `law="bernoulli", p=…`: 1 with probability p, else 0. `law="normal", mean=0, std=1`. p, mean and std are numbers
+        or constants of the network. Where the output is predicted, the mean stands in for it.
+        """
+        subject = f"random {show(name)}"
+        if not isinstance(law, str) or law not in LAWS:
+            raise model_error(f"{subject}: law={show(law)} is unknown; known are {', '.join(LAWS)}")
+        extra = [key for key in numbers if key not in LAWS[law]]
+        if extra:
+            raise model_error(
+                f"{subject}: a {law} law takes {', '.join(LAWS[law])}, not {extra[0]}"
+            )
+        given = {key: value for key, value in {**LAWS[law], **numbers}.items() if value is not None}
+        if len(given) < len(LAWS[law]):
+            raise model_error(f"{subject}: a bernoulli law needs p=…, the probability of a 1")
+        found = {key: self._of_law(f"{subject}: {key}", key, v) for key, v in given.items()}
+        return self._declare(name, "random", indices, law=law, parameters=found)
+
+    def _of_law(self, subject: str, key: str, value: Any) -> float | str:
+        """A parameter of a law: a number in its range, or the name of a constant whose default is."""
+        name = self._atoms.get(value.atom) if isinstance(value, Tensor) else None
+        if isinstance(value, Tensor) and (
+            name is None or self._declarations[name].kind != "constant"
+        ):
+            raise model_error(
+                f"{subject}={value.name} is neither a number nor a constant of {self.name}"
+            )
+        default = None if name is None else self._declarations[name].default
+        number = _number(subject, value if default is None else default)
+        if key == "p" and not 0 <= number <= 1:
+            raise model_error(f"{subject}={number:g} is no probability")
+        if key == "std" and number < 0:
+            raise model_error(f"{subject}={number:g} is negative")
+        return number if name is None else name
 
     def recurrent(self, name: str, *indices: Any, **how: Any) -> NoReturn:
         """A tensor that refers to itself at another step. Raises `ModelError`: not supported yet."""

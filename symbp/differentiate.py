@@ -2,6 +2,7 @@
 around it are the identities of index notation, and no function has a rule of its own here:
 
     linearity         ∂(Σ_c f)/∂z = Σ_c ∂f/∂z
+    a maximum         ∂(max_c f)/∂z = Σ_c w_c ∂f/∂z with w_c = [f_c = m] / Σ_c' [f_c' = m] (`Slope`) and m = max_c f
     an entry          ∂z[e]/∂z[j] = δ(e, j), for each axis
     chain rule        ∂L/∂z[j] = Σ_i ∂L/∂y[i] ∂y[i]/∂z[j]
     total derivative  one such term for every equation y that reads z
@@ -10,10 +11,10 @@ around it are the identities of index notation, and no function has a rule of it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from sympy import Abs, Add, Basic, Expr, Idx, Mul, Pow, S, Symbol, diff, powsimp, sign
+from sympy import Abs, Add, Basic, Expr, Idx, Mul, Pow, S, Symbol, diff, exp, powsimp, sign
 
 from symbp.errors import CompilerError
 from symbp.ir.functions import Magnitude, Norm, Sign
@@ -23,6 +24,7 @@ from symbp.ir.nodes import (
     Entry,
     Index,
     Reduce,
+    Slope,
     Slot,
     free_indices,
     is_leaf,
@@ -36,7 +38,15 @@ from symbp.ir.nodes import (
 )
 from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
 from symbp.ir.trace import Step
-from symbp.rewrite import bound_indices, contract, cost, factor_common, fresh_index, standard_names
+from symbp.rewrite import (
+    bound_indices,
+    contract,
+    cost,
+    factor_common,
+    fresh_index,
+    standard_names,
+    unify,
+)
 from symbp.rules.outputs import in_terms_of_output, shorter
 from symbp.validate import RESERVED
 
@@ -181,7 +191,9 @@ def partial(program: Program, eq: Equation, tensor: str) -> Partial:
             derived.append(sum_over(term.coefficient * deltas, term.bound))
             for product in Add.make_args(contract(term.short * deltas, term.bound)):
                 _collect(contracted, product)
-    terms = {d: in_terms_of_output(eq, c) for d, c in contracted.items()}
+    whole, *coefficients = unify((eq.expr, *contracted.values()))
+    unified = replace(eq, expr=whole)
+    terms = {d: in_terms_of_output(unified, c) for d, c in zip(contracted, coefficients) if c != 0}
     final = _apart(program.indices_of(tensor), set(eq.indices), program.indices)
     axes = tuple(final.get(i, i) for i in program.indices_of(tensor))
     names = dict(zip(fresh, axes))
@@ -267,16 +279,18 @@ def partials_of(expr: Expr) -> tuple[Term, ...]:
             continue
         if isinstance(node, Entry):
             out.append(Term(node, outer, (), shorter(outer)))
-        elif isinstance(node, Reduce) and node.reducer == "sum":
-            out.extend(_through_sum(node, outer))
+        elif isinstance(node, Reduce):
+            out.extend(_through_reduction(node, outer))
         else:
             raise CompilerError(f"differentiate: no identity for {node}")
     return tuple(out)
 
 
-def _through_sum(node: Reduce, outer: Expr) -> list[Term]:
-    """outer · Σ_c d(body): c is renamed where `outer` binds or holds that index itself."""
+def _through_reduction(node: Reduce, outer: Expr) -> list[Term]:
+    """outer · Σ_c w_c d(f_c): c is renamed where `outer` or the weight binds or holds that index itself."""
     taken = bound_indices(outer) | free_indices(outer)
+    if node.reducer != "sum":
+        taken |= bound_indices(node)
     names: dict[Basic, Expr] = {}
     for index in node.indices:
         if index in taken:
@@ -284,6 +298,8 @@ def _through_sum(node: Reduce, outer: Expr) -> list[Term]:
             taken.add(names[index])
     body = substitute(node.body, names)
     bound = tuple(names.get(i, i) for i in node.indices)
+    if node.reducer != "sum":
+        outer *= Slope(node, node, *bound)
     found = []
     for t in partials_of(body):
         product = outer * t.coefficient
@@ -331,4 +347,15 @@ def _scalar_derivative(scalar: Expr, slot: Slot) -> Expr:
     )
     if any(isinstance(n, Pow) and not n.exp.is_number for n in walk(found)):
         found = powsimp(found, combine="exp")
-    return found
+    return transform(found, _without_inverses)
+
+
+def _without_inverses(node: Basic) -> Expr | None:
+    """exp(a − b) exp(b − a) = 1, which SymPy leaves as it is."""
+    if not isinstance(node, Mul):
+        return None
+    exponents = {f.args[0] for f in node.args if isinstance(f, exp)}
+    paired = {u for u in exponents if -u in exponents}
+    if not paired:
+        return None
+    return Mul(*(f for f in node.args if not (isinstance(f, exp) and f.args[0] in paired)))

@@ -96,7 +96,7 @@ def _environment() -> jinja2.Environment:
 
 def _variables(module: Module) -> Iterable[str]:
     """Every name that the module's own strings bring into the text."""
-    for declaration in (*module.parameters, *module.inputs, *module.constants):
+    for declaration in (*module.parameters, *module.inputs, *module.constants, *module.noise):
         yield declaration.name
     yield from module.sizes
     for body in (module.forward, module.backward, module.predict):
@@ -305,10 +305,10 @@ def _usage(module: Module, forward: Signature) -> list[str]:
     sizes = [f"{size}={size}" for size in _parameter_sizes(module)]
     init = call("params = init(", ["np.random.default_rng(0)", *sizes])
     if module.loss is not None:
-        run = call("loss, grads = value_and_grad(", forward.arguments())
+        run = call("loss, grads = value_and_grad(", forward.usage())
         return [*init, *run, "step(params, grads, learning_rate=0.1)"]
     output = module.outputs[0][0] if len(module.outputs) == 1 else "outputs"
-    run = call(f"{output}, cache = forward(", forward.arguments())
+    run = call(f"{output}, cache = forward(", forward.usage())
     back = call("grads = backward(", ["params", "cache", *_seed_arguments(module)])
     return [*init, *run, *back]
 
@@ -324,6 +324,7 @@ def _checks(module: Module, signatures: Sequence[Signature]) -> dict[str, Any]:
         "place": any(s.places for s in signatures),
         "gather": any(s.gathers for s in signatures),
         "sums_to_one": any(i.sums_to_one is not None for s in signatures for i in s.inputs),
+        "laws": {d.law for s in signatures for d in s.noise},
         "adjoint": bool(_adjoint_facts(module)),
         "shaped": any(callable(p.init) for p in module.parameters),
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, reduce
+from functools import lru_cache, partial, reduce
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
 from symbp.errors import CompilerError
 from symbp.ir.network import Declared, Equation
+from symbp.maximum import Maximum
 from symbp.numbers import FLOAT64, Array, Numbers
 
 Sizes = Mapping[str, int]
@@ -241,10 +242,19 @@ def _power(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
 
 
 def _sum(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
-    return _reduction(self, expr, scope, self.numbers.add, 0)
+    return _reduction(self, expr, scope, partial(self.numbers.add.reduce, axis=-1), 0)
 
 
-def _reduction(self: _Evaluator, expr: Any, scope: _Scope, ufunc: Any, neutral: int) -> Array:
+def _maximum(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
+    def largest(body: Array) -> Array:
+        return reduce(partial(_pick, self, np.greater_equal), np.moveaxis(body, -1, 0))
+
+    return _reduction(self, expr, scope, largest, -math.inf)
+
+
+def _reduction(
+    self: _Evaluator, expr: Any, scope: _Scope, fold: Callable[[Array], Array], neutral: float
+) -> Array:
     """The body over each index of the limits, which SymPy lists from the innermost: a body without it repeats."""
     masks = []
     for index, low, high in reversed(expr.limits):
@@ -254,7 +264,7 @@ def _reduction(self: _Evaluator, expr: Any, scope: _Scope, ufunc: Any, neutral: 
     for (_, values), inside in zip(reversed(scope.indices), reversed(masks)):
         if inside is not None:
             body = np.where(inside, body, self.numbers.array(neutral))
-        body = ufunc.reduce(np.broadcast_to(body, (*body.shape[:-1], values.shape[-1])), axis=-1)
+        body = fold(np.broadcast_to(body, (*body.shape[:-1], values.shape[-1])))
     return body
 
 
@@ -270,14 +280,15 @@ def _piecewise(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
 
 
 def _extremum(self: _Evaluator, expr: Expr, scope: _Scope) -> Array:
-    largest = isinstance(expr, sympy.Max)
+    wins = np.greater_equal if isinstance(expr, sympy.Max) else np.less_equal
+    return reduce(partial(_pick, self, wins), (self.value(a, scope) for a in expr.args))
 
-    def pick(a: Array, b: Array) -> Array:
-        left, right = self.numbers.real(a), self.numbers.real(b)
-        first = self.decide(left >= right if largest else left <= right)
-        return np.where(first | (left != left), a, b)  # NaN wins on either side
 
-    return reduce(pick, (self.value(a, scope) for a in expr.args))
+def _pick(self: _Evaluator, wins: Callable[..., Any], a: Array, b: Array) -> Array:
+    """Of two values the one whose real part wins; NaN wins on either side."""
+    left, right = self.numbers.real(a), self.numbers.real(b)
+    first = self.decide(wins(left, right))
+    return np.where(first | (left != left), a, b)
 
 
 def _absolute(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
@@ -332,6 +343,7 @@ _NODES: dict[type, _Handler] = {
     sympy.Mul: _multiply,
     sympy.Pow: _power,
     sympy.Sum: _sum,
+    Maximum: _maximum,
     sympy.Piecewise: _piecewise,
     sympy.Max: _extremum,
     sympy.Min: _extremum,

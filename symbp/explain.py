@@ -85,7 +85,8 @@ class _Derivation:
     """The sections of one derivation."""
 
     KINDS: ClassVar[Mapping[str, str]] = {
-        "param": "parameter", "input": "input", "constant": "constant", "defined": "computed",
+        "param": "parameter", "input": "input", "constant": "constant", "random": "noise",
+        "defined": "computed",
     }  # fmt: skip
 
     def __init__(
@@ -161,6 +162,14 @@ class _Derivation:
             words += ", output"
         if d.default is not None:
             words += f", {d.default:g} by default"
+        if d.law is not None:
+            numbers = (
+                f"{key} = {value:g}"
+                if isinstance(value, float)
+                else f"{key} = {self.inline(value, ())}"
+                for key, value in d.parameters.items()
+            )
+            words += f", {d.law} with {' and '.join(numbers)}"
         if d.sums_to_one is not None:
             words += f", sums to 1 over {self.symbol(d.sums_to_one)}"
         return self.inline(d.name, d.indices), words, self.write.shape(d.shape)

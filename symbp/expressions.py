@@ -45,6 +45,7 @@ from sympy import (
     sinh,
     tanh,
 )
+from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.function import Application
 from sympy.core.relational import Relational
 from sympy.core.sympify import _sympify
@@ -53,6 +54,7 @@ from sympy.logic.boolalg import Boolean
 from symbp.errors import ModelError
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import Index
+from symbp.maximum import Maximum
 from symbp.validate import (
     affine,
     check_entry,
@@ -72,7 +74,9 @@ from symbp.validate import (
 FUNCTIONS = (exp, log, sin, cos, tanh, sinh, cosh, erf, Abs, sign, Max, Min)
 """The functions of values that an equation may use; `sqrt` is a power."""
 
-_KNOWN = ", ".join([*(f.__name__ for f in FUNCTIONS), "sqrt", "Piecewise", "Sum", "KroneckerDelta"])
+_KNOWN = ", ".join(
+    [*(f.__name__ for f in FUNCTIONS), "sqrt", "Piecewise", "Sum", "Maximum", "KroneckerDelta"]
+)
 
 _MAXIMUM_CASES = 2_000
 """How many cases the proof that a Piecewise has no hole tries before it gives up."""
@@ -127,8 +131,8 @@ class ExpressionCheck:
             return self._symbol(node)
         if isinstance(node, (Number, NumberSymbol)):
             return self._number(node)
-        if isinstance(node, Sum):
-            return self._sum(node)
+        if isinstance(node, (Sum, Maximum)):
+            return self._reduction(node)
         if isinstance(node, Piecewise):
             return self._piecewise(node)
         if isinstance(node, KroneckerDelta):
@@ -198,17 +202,18 @@ class ExpressionCheck:
             raise self._error(f"the number {show(number)} is not finite in float64")
         return frozenset()
 
-    def _sum(self, node: Sum) -> frozenset[Index]:
+    def _reduction(self, node: ExprWithLimits) -> frozenset[Index]:
+        name = type(node).__name__
         free = self.free(node.function)
         for index, low, high in node.limits:
             if not isinstance(index, Idx):
                 raise self._error(
-                    f"Sum over {index}, which is no index; make it with indices({str(index)!r}, …)"
+                    f"{name} over {index}, which is no index; make it with indices({str(index)!r}, …)"
                 )
             self._index(index)
             if not (same_size(low, index.lower) and same_size(high, index.upper)):
                 raise not_yet(
-                    f"{self.subject}: Sum over {index} from {show(low)} to {show(high)}, where"
+                    f"{self.subject}: {name} over {index} from {show(low)} to {show(high)}, where"
                     f" {index} runs from 0 to {index.upper}"
                 )
         return free - {limit[0] for limit in node.limits}

@@ -15,7 +15,7 @@ import numpy as np
 from symbp.errors import SymbpError
 from symbp.ir.network import Declared
 from symbp.numbers import Array
-from symbp.sample import Point
+from symbp.sample import Point, draw, predicted
 
 NUMERIC = (np.ndarray, np.generic, float)
 """What a function of a module may return as an array; a Python float is a float64."""
@@ -53,7 +53,10 @@ class Invocation:
             for d in declared.of_kind("constant")
             if float(point.values[d.name]) != d.default
         }
-        self._arguments = {**point.sizes, **constants, **self.inputs, "params": self.params}
+        self.noise = {d.name: cast[d.name] for d in declared.of_kind("random")}
+        given = {**self.inputs, **self.noise, "params": self.params}
+        self._arguments = {**point.sizes, **constants, **given}
+        self._constants = point.values
 
     def _cast(self, value: Array) -> Array:
         return value.astype(self.dtype if value.dtype.kind == "f" else value.dtype)
@@ -67,7 +70,10 @@ class Invocation:
         ):
             warnings.simplefilter("always")
             outcome = self._layer() if self.declared.loss is None else self._loss()
+            drawn = self._drawn()
         values, gradients, breaches = outcome
+        if self.noise:
+            breaches["noise is drawn by its law"] = drawn
         breaches["arguments are not written to"] = self._changed(*before)
         risen = [str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)]
         return Outcome(values, gradients, breaches, risen[0] if risen else "")
@@ -85,9 +91,41 @@ class Invocation:
         result, cache = self._pair("forward")
         outputs = self._outputs("forward", result)
         gradients, breaches = self._backward(cache)
-        same = self._all_agree(outputs, self._predict())
+        predictions = self._predict()
+        if self.noise:
+            return (
+                {**outputs, **{predicted(n): p for n, p in predictions.items()}},
+                gradients,
+                breaches,
+            )
+        same = self._all_agree(outputs, predictions)
         breaches["predict agrees with forward"] = "" if same else "differs from forward"
         return outputs, gradients, breaches
+
+    def _drawn(self) -> str:
+        """What is wrong with noise that the module draws itself: it must be that of its law, from one generator."""
+        names = self._named("forward")
+        noise = [d for d in self.declared.of_kind("random") if d.name in names]
+        if not noise:
+            return ""
+        rng = np.random.default_rng(0)
+        own = {
+            d.name: self._cast(draw(d, self.noise[d.name].shape, rng, self._constants))
+            for d in noise
+        }
+        missing = dict.fromkeys(own)
+        given, _ = self._pair("forward", own)
+        drawn, _ = self._pair("forward", {**missing, "rng": np.random.default_rng(0)})
+        results = [r if isinstance(r, Mapping) else {"": r} for r in (given, drawn)]
+        if not self._all_agree(*results):
+            return "differs from forward with noise of its law given"
+        try:
+            self._function("forward")(**self._named("forward", missing))
+        except ValueError:
+            return ""
+        except Exception as error:  # whatever a module raises is a finding
+            return f"raises {type(error).__name__} without a generator, no ValueError"
+        return "draws without a generator"
 
     def _backward(self, cache: Any) -> tuple[Mapping[str, Any], dict[str, str]]:
         """The gradients, and whether a second call with the same cache gives them again."""
@@ -109,7 +147,7 @@ class Invocation:
     def _predict(self) -> dict[str, Any]:
         if not self.declared.outputs:
             return {}
-        return self._outputs("predict", self._call_by_name("predict"))
+        return self._outputs("predict", self._call("predict", **self._named("predict")))
 
     def _outputs(self, function: str, result: Any) -> dict[str, Any]:
         """One array, or a dict where several outputs are declared."""
@@ -121,19 +159,20 @@ class Invocation:
             raise ModuleFailed(f"{function} returned {_describe(result)}, not {expected}")
         return dict(result)
 
-    def _pair(self, function: str) -> tuple[Any, Any]:
-        result = self._call_by_name(function)
+    def _pair(self, function: str, more: Mapping[str, Any] | None = None) -> tuple[Any, Any]:
+        result = self._call(function, **self._named(function, more))
         if not isinstance(result, tuple) or len(result) != 2:
             raise ModuleFailed(f"{function} returned {_describe(result)}, not a pair")
         return result
 
-    def _call_by_name(self, function: str) -> Any:
-        """Call a function with those of all arguments that it names."""
+    def _named(self, function: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Those of all arguments that a function names."""
         try:
             names = inspect.signature(self._function(function)).parameters
         except (TypeError, ValueError) as error:
             raise ModuleFailed(f"{function} has no signature: {error}") from error
-        return self._call(function, **{n: v for n, v in self._arguments.items() if n in names})
+        given = {**self._arguments, **(more or {})}
+        return {n: value for n, value in given.items() if n in names}
 
     def _call(self, function: str, *args: Any, **named: Any) -> Any:
         call = self._function(function)
@@ -149,7 +188,12 @@ class Invocation:
         return function  # type: ignore[no-any-return]
 
     def _arrays(self) -> list[Array]:
-        return [*self.params.values(), *self.inputs.values(), *self.seeds.values()]
+        return [
+            *self.params.values(),
+            *self.inputs.values(),
+            *self.noise.values(),
+            *self.seeds.values(),
+        ]
 
     def _changed(self, params: Mapping[str, Array], arrays: list[Array]) -> str:
         """Which arguments were written to."""
@@ -160,6 +204,7 @@ class Invocation:
         names = (
             *self.params,
             *self.inputs,
+            *self.noise,
             *(f"the adjoint of {name}" for name in self.seeds),
         )
         written = [n for n, a, b in zip(names, self._arrays(), arrays) if not np.array_equal(a, b)]

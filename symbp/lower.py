@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from sympy import Expr, Idx, Mul, Symbol
+from sympy import Basic, Expr, Float, Idx, Integer, Mul, Symbol
 
 from symbp.contraction import nest
+from symbp.ir.network import Declaration
 from symbp.ir.nodes import (
     Entry,
     Index,
@@ -17,11 +18,12 @@ from symbp.ir.nodes import (
     rebuild,
     summands,
     tensors_of,
+    transform,
     walk,
 )
-from symbp.ir.program import Adjoint, AdjointProgram
+from symbp.ir.program import Adjoint, AdjointProgram, Program
 from symbp.ir.schedule import Assign, Schedule, reads_of
-from symbp.rewrite import is_accumulated
+from symbp.rewrite import is_accumulated, max_over, tidy_sums
 from symbp.share import Sharing, worth_sharing
 from symbp.validate import RESERVED
 
@@ -44,15 +46,9 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
         for eq in program.equations
     ]
     backward = [
-        Assign(
-            a.name,
-            a.indices,
-            nest(a.expr),
-            meanings.get(a.name, a.expr),
-            a.tensor,
-            a.tensor in adjoint.wrt,
-        )
+        replace(s, expr=nest(s.expr))
         for a in _live(adjoint)
+        for s in sharing.slopes(_assigned(a, adjoint, meanings))
     ]
     for assign in (*forward, *backward):
         sharing.count(assign.expr)
@@ -70,9 +66,57 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
         adjoint,
         kept_forward,
         tuple(shared_backward),
-        _reaching(shared_forward, set(program.outputs)),
+        _predicted(program, forward, shared_forward, taken, fits),
         cache,
     )
+
+
+def _predicted(
+    program: Program, forward: list[Assign], shared: list[Assign], taken: set[str], fits: Fits
+) -> tuple[Assign, ...]:
+    """What the outputs are computed by: as in forward, but with the mean of any noise in its place."""
+    outputs = set(program.outputs)
+    plain = _reaching(shared, outputs)
+    means = {d.name: _mean(d) for d in program.declarations.values() if d.kind == "random"}
+    if not means.keys() & {name for assign in plain for name in reads_of((assign,))}:
+        return plain
+    sharing = Sharing({*taken}, program.indices)
+    expected = [
+        replace(a, expr=_without_noise(a.expr, means), meaning=_without_noise(a.meaning, means))
+        for a in _reaching(forward, outputs)
+    ]
+    for assign in expected:
+        sharing.count(assign.expr)
+    done = [s for a in expected for s in _fitting(sharing.share(a), sharing, fits)]
+    return _reaching(done, outputs)
+
+
+def _mean(noise: Declaration) -> Expr:
+    mean = noise.expected
+    return Symbol(mean, real=True) if isinstance(mean, str) else Float(mean)
+
+
+def _without_noise(expr: Expr, means: Mapping[str, Expr]) -> Expr:
+    """Numbers for noise; Σ and max over an index that then is nowhere are done away with."""
+
+    def visit(node: Basic) -> Basic | None:
+        if isinstance(node, Entry) and node.tensor in means:
+            return means[node.tensor]
+        if isinstance(node, Reduce) and node.reducer == "maximum":
+            return max_over(node.body, node.indices)
+        return None
+
+    def whole(node: Basic) -> Basic | None:
+        """0.7 / 0.7 is 1 but for rounding."""
+        close = isinstance(node, Float) and abs(node - round(node)) < 1e-14 * abs(node)
+        return Integer(round(node)) if close else None
+
+    return tidy_sums(transform(transform(expr, visit), whole))
+
+
+def _assigned(a: Adjoint, adjoint: AdjointProgram, meanings: dict[str, Expr]) -> Assign:
+    meaning = meanings.get(a.name, a.expr)
+    return Assign(a.name, a.indices, a.expr, meaning, a.tensor, a.tensor in adjoint.wrt)
 
 
 def _live(adjoint: AdjointProgram) -> list[Adjoint]:

@@ -45,10 +45,10 @@ from symbp.ir.nodes import (
     free_indices,
     is_placed,
     size_of,
-    sum_over,
     walk,
 )
 from symbp.ir.program import Program
+from symbp.maximum import Maximum
 from symbp.rewrite import contract, fresh_index
 from symbp.validate import provably_inside
 
@@ -92,7 +92,9 @@ class _Convert:
         if isinstance(expr, Symbol):
             return Entry(_tensor(expr)) if expr.name in self.scalars else expr
         if isinstance(expr, Sum):
-            return _without_delta(self._sum(expr.function, list(expr.limits), env))
+            return _without_delta(self._reduce("sum", expr.function, list(expr.limits), env))
+        if isinstance(expr, Maximum):
+            return self._reduce("maximum", expr.function, list(expr.limits), env)
         if isinstance(expr, Piecewise):
             return self._cases(expr, env)
         args = [self(a, env) for a in expr.args]
@@ -103,20 +105,20 @@ class _Convert:
             return expr.func(*args) if args else expr
         raise CompilerError(f"normalise: no meaning for {type(expr).__name__} in {expr}")
 
-    def _sum(self, body: Expr, limits: list[Any], env: Names) -> Expr:
-        """Limits bind from the last (outermost) to the first; one that its body lacks counts its values."""
+    def _reduce(self, reducer: str, body: Expr, limits: list[Any], env: Names) -> Expr:
+        """Limits bind from the last (outermost) to the first; an index that its body lacks repeats it."""
         if not limits:
             return self(body, env)
         index = limits[-1][0]
         bound = fresh_index(index, self.taken, self.pool)
         self.taken.add(bound)
-        inner = self._sum(body, limits[:-1], {**env, index: bound})
+        inner = self._reduce(reducer, body, limits[:-1], {**env, index: bound})
         if bound not in free_indices(inner):
             self.taken.discard(bound)
-            return size_of(index) * inner
-        if isinstance(inner, Reduce) and inner.reducer == "sum":
-            return sum_over(inner.body, (*inner.indices, bound))
-        return sum_over(inner, (bound,))
+            return _REPEATED[reducer](inner, size_of(index))
+        if isinstance(inner, Reduce) and inner.reducer == reducer:
+            return Reduce(reducer, inner.body, *inner.indices, bound)
+        return Reduce(reducer, inner, bound)
 
     def _cases(self, expr: Piecewise, env: Names) -> Expr:
         """Piecewise is exhaustive (declare saw to it), so its last branch needs no condition."""
@@ -143,6 +145,13 @@ def _delta(left: Expr, right: Expr, *_: Expr) -> Expr:
     if isinstance(place, Idx) or (not is_placed(place) and provably_inside(place, size_of(index))):
         return Delta(left, right)
     return Iverson(Eq(index, place, evaluate=False))
+
+
+# n times the same value, reduced
+_REPEATED: dict[str, Callable[[Expr, Expr], Expr]] = {
+    "sum": lambda value, n: n * value,
+    "maximum": lambda value, n: value,
+}
 
 
 _NODES: dict[type, Callable[..., Expr]] = {

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from sympy import Abs, Max, Min, Piecewise, sign
 
-from symbp.evaluate import evaluate
+from symbp.evaluate import Evaluation, evaluate
 from symbp.ir.network import Declared
+from symbp.maximum import Maximum
 from symbp.numbers import COMPLEX128, FLOAT64, LONGDOUBLE, Array, Multiprecision, Numbers
-from symbp.sample import Point
+from symbp.sample import Point, predicted
 
 Directions = Mapping[str, Array]
 """The directions to differentiate in, of each tensor: (rows, *shape)."""
@@ -65,7 +66,9 @@ class Oracle:
     def __init__(self, declared: Declared) -> None:
         self.declared = declared
         equations = (*declared.equations, *((declared.loss,) if declared.loss else ()))
-        self.analytic = not any(e.expr.has(Abs, Max, Min, Piecewise, sign) for e in equations)
+        self.analytic = not any(
+            e.expr.has(Abs, Max, Maximum, Min, Piecewise, sign) for e in equations
+        )
         self.names = (*(("loss",) if declared.loss else ()), *declared.outputs)
 
     def at(self, point: Point, directions: Directions) -> Reference | None:
@@ -110,7 +113,7 @@ class Oracle:
     def smooth(self, point: Point, directions: Directions) -> Reference:
         """The reference by complex steps, Im f(x + ihv) / h: exact to rounding, and between kinks, too."""
         evaluation = evaluate(self.declared, point.sizes, point.values, FLOAT64)
-        values = {name: evaluation.values[name][0] for name in self.names}
+        values = self._values(point, evaluation, FLOAT64)
         parts = []
         for shifts, count in _chunks(directions, max(1, _MEMORY // point.work)):
             steps = {name: 1j * COMPLEX_STEP * shift for name, shift in shifts.items()}
@@ -180,7 +183,7 @@ class Oracle:
             n: np.broadcast_to(v - v[:1], (1 + count, *v.shape[1:]))[1:] for n, v in found.items()
         }
         slopes = _split(self._objective(point, moved, precise.numbers) / step, directions)
-        values = {n: np.asarray(evaluation.values[n][0], np.float64) for n in self.names}
+        values = self._values(point, evaluation, precise.numbers)
         derivatives = {n: np.asarray(s / scales[n], np.float64) for n, s in slopes.items()}
         gap = precise.gap
         for name in self._defined(directions):  # an entry far above the smallest may lose its step
@@ -191,6 +194,18 @@ class Oracle:
                 derivatives[name] = np.full_like(derivatives[name], np.nan)
         reference = Reference(point, directions, values, derivatives, "multiprecision")
         return reference, gap
+
+    def _values(self, point: Point, evaluation: Evaluation, numbers: Numbers) -> dict[str, Array]:
+        """What each function returns. Where there is noise, `predict` is given its mean: of a layer, a value apart."""
+        values = {n: np.asarray(evaluation.values[n][0], np.float64) for n in self.names}
+        if self.declared.of_kind("random") and self.declared.outputs:
+            mean = evaluate(
+                self.declared, point.sizes, point.expected(self.declared).values, numbers
+            )
+            for name in self.declared.outputs:
+                label = name if self.declared.loss else predicted(name)
+                values[label] = np.asarray(mean.values[name][0], np.float64)
+        return values
 
     def _objective(self, point: Point, values: Mapping[str, Array], numbers: Numbers) -> Array:
         """The loss, or Σ seed · output of a layer: (P or 1,)."""

@@ -19,6 +19,7 @@ from symbp.ir.nodes import (
     Entry,
     Index,
     Reduce,
+    Slope,
     base_exponent,
     factors,
     free_indices,
@@ -55,6 +56,8 @@ def cost(expr: Basic) -> int:
     if isinstance(expr, Reduce):
         zeros = int(split_gathers(expr.body)[0] != 1)  # an array of them, to be added to
         return cost(expr.body) + volume(_looped(expr.body)) + zeros * volume(free_indices(expr))
+    if isinstance(expr, Slope):
+        return cost(expr.reduction) + volume(free_indices(expr))
     if isinstance(expr, Mul) and (parts := split_gathers(expr))[0] != 1:
         return cost(parts[1]) + volume(_looped(expr))
     below = sum(cost(a) for a in expr.args)
@@ -163,6 +166,13 @@ def flattened(body: Expr, bound: tuple[Index, ...]) -> tuple[Expr, tuple[Index, 
                 others = Mul(*_without(factors(body), factor))
                 return others * factor.body, (*bound, *factor.indices)
     return None
+
+
+def max_over(body: Expr, bound: tuple[Index, ...]) -> Expr:
+    """max_c (a + f_c) = a + max_c f_c: the terms that lack every bound index stand outside, an absent index goes."""
+    inside = Add(*(t for t in summands(body) if free_indices(t) & frozenset(bound)))
+    used = [i for i in bound if i in free_indices(inside)]
+    return body - inside + Reduce("maximum", inside, *used) if used else body
 
 
 def _without(items: tuple[Expr, ...], item: Expr) -> list[Expr]:
@@ -310,6 +320,23 @@ def alpha(expr: Any, depth: int = 0) -> Any:
         expr = Reduce(expr.args[0], substitute(expr.body, names), *names.values())
         depth += len(names)
     return rebuild(expr, [alpha(a, depth) for a in expr.args])
+
+
+def unify(exprs: Iterable[Expr]) -> list[Expr]:
+    """Reductions that differ in the names of bound indices alone by one name in all: Σ_c e_c / Σ_i e_i = 1."""
+    known: dict[Expr, Basic] = {}
+
+    def visit(node: Any, scope: frozenset[Index]) -> Any:
+        if isinstance(node, Idx) or not node.args:
+            return node
+        if not isinstance(node, Reduce):
+            return rebuild(node, [visit(a, scope) for a in node.args])
+        found = known.setdefault(alpha(node), node)
+        if found is not node and not bound_indices(found) & scope:
+            return found
+        return rebuild(node, [visit(a, scope.union(node.indices)) for a in node.args])
+
+    return [visit(expr, frozenset()) for expr in exprs]
 
 
 def bound_indices(expr: Basic) -> set[Index]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Sum, Symbol
+from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Symbol
+from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from symbp.evaluate import whole
 from symbp.ir.network import Declaration, Declared
@@ -44,6 +45,17 @@ class Point:
     seeds: Mapping[str, Array]  # of a layer: the adjoint of each output
     work: int  # entries of the largest array that a direct evaluation makes
 
+    def expected(self, declared: Declared) -> Point:
+        """The point with every noise at its mean."""
+        means = {
+            d.name: np.full_like(
+                self.values[d.name],
+                self.values[d.expected] if isinstance(d.expected, str) else d.expected,
+            )
+            for d in declared.of_kind("random")
+        }
+        return self.replaced(means)
+
     def replaced(self, values: Mapping[str, Array]) -> Point:
         return replace(self, values={**self.values, **values})
 
@@ -64,9 +76,9 @@ class Sampler:
         roots: list[Basic] = [e.expr for e in equations]
         roots += [i for owner in owners for i in owner.indices]
         nodes = dict.fromkeys(node for root in roots for node in _walk(root))
-        # What is looped over together: the indices of a tensor, and those of a sum with all that are in it.
+        # What is looped over together: the indices of a tensor, and those of a reduction with all that are in it.
         self._loops = {frozenset(o.indices) for o in owners}
-        self._loops |= {frozenset(n.atoms(Idx)) for n in nodes if isinstance(n, Sum)}
+        self._loops |= {frozenset(n.atoms(Idx)) for n in nodes if isinstance(n, ExprWithLimits)}
         names = {n.name for n in nodes if isinstance(n, Symbol)}
         self._symbols = sorted(names - set(declared.declarations))
         places = [p for n in nodes if isinstance(n, Indexed) for p in zip(n.indices, n.shape)]
@@ -125,19 +137,26 @@ class Sampler:
         seeds: dict[str, Array] = {}
         for name, declaration in self.declared.declarations.items():
             if declaration.kind != "defined":
-                values[name] = self._value(declaration, sizes, law, vary)
+                values[name] = self._value(declaration, sizes, law, vary, values)
             elif self.declared.loss is None and name in self.declared.outputs:
                 shape = tuple(whole(size, sizes) for size in declaration.shape)
                 seeds[name] = _single(self.rng.standard_normal(shape))
         return Point(sizes, values, seeds, self._work(sizes))
 
     def _value(
-        self, declaration: Declaration, sizes: Mapping[str, int], law: str, vary: bool
+        self,
+        declaration: Declaration,
+        sizes: Mapping[str, int],
+        law: str,
+        vary: bool,
+        values: Mapping[str, Array],
     ) -> Array:
         shape = tuple(whole(size, sizes) for size in declaration.shape)
         if declaration.kind == "constant":
             default = np.asarray(declaration.default, np.float64)
             return _single((default or 1.0) * self.rng.uniform(0.5, 1.0)) if vary else default
+        if declaration.law is not None:
+            return _single(draw(declaration, shape, self.rng, values))
         if declaration.integer:
             axes = [whole(s, sizes) for name, s in self._gathered if name == declaration.name]
             return self.rng.integers(0, min(axes, default=3), shape)
@@ -184,6 +203,27 @@ class Sampler:
                 if value.dtype.kind == "f"
             }
         )
+
+
+def draw(
+    noise: Declaration,
+    shape: tuple[int, ...],
+    rng: np.random.Generator,
+    constants: Mapping[str, Array],
+) -> Array:
+    """Noise as a module must draw it, with the constants' values."""
+    found = {
+        key: float(constants[value]) if isinstance(value, str) else value
+        for key, value in noise.parameters.items()
+    }
+    if noise.law == "bernoulli":
+        return np.asarray(rng.random(shape) < found["p"], np.float64)
+    return np.asarray(rng.normal(found["mean"], found["std"], shape))
+
+
+def predicted(output: str) -> str:
+    """What a layer's output is called as `predict` gives it, where noise makes that another than forward's."""
+    return f"{output} of predict"
 
 
 def _single(value: ArrayLike) -> Array:

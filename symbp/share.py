@@ -10,20 +10,23 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from sympy import Add, Basic, Expr, Idx, Mul, Pow, Symbol, exp
+from sympy import Add, Basic, Eq, Expr, Idx, Mul, Pow, Symbol, exp
 
 from symbp.contraction import is_wide
-from symbp.ir.functions import LogAddExp
+from symbp.ir.functions import Largest, LogAddExp
 from symbp.ir.nodes import (
     Entry,
     Index,
     Iverson,
     Reduce,
+    Slope,
     free_indices,
     prime,
     rebuild,
     size_of,
     substitute,
+    sum_over,
+    transform,
     walk,
 )
 from symbp.ir.schedule import Assign
@@ -59,6 +62,7 @@ class Sharing:
     pool: tuple[Index, ...]  # the user's indices
     counts: Counter[Expr] = field(default_factory=Counter)
     values: dict[Expr, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+    marks: dict[Expr, str] = field(default_factory=dict)  # maximum -> the statement that marks ties
 
     def count(self, expr: Expr) -> None:
         """Count every form once for each distinct place that asks for it."""
@@ -113,6 +117,36 @@ class Sharing:
         before.append(Assign(name, own, renamed, renamed, home.like))
         self.values[form] = (name, tuple(order.index(i) for i in indices))
         return Entry(name, *indices)
+
+    def slopes(self, assign: Assign) -> list[Assign]:
+        """The statement with the slopes of reductions read by name, and before it those that compute new ones."""
+        before: list[Assign] = []
+
+        def visit(node: Basic) -> Basic | None:
+            return self._slope(node, assign, before) if isinstance(node, Slope) else None
+
+        found = transform(assign.expr, visit)
+        return [*before, replace(assign, expr=found)]
+
+    def _slope(self, node: Slope, home: Assign, before: list[Assign]) -> Expr:
+        """Which entries tie for a maximum, marked by 1, over how many they are."""
+        form, order = canonical(node.reduction)
+        free = {_renamed(i, f"_{k}"): i for k, i in enumerate(order)}
+        axes = tuple(dict.fromkeys(i for i in _appearing(form.body) if i in {*free, *form.indices}))
+        if form not in self.marks:
+            own = dict(zip(axes, self.own_indices(axes)))
+            largest = substitute(form, {i: own[i] for i in free})
+            marks = Iverson(Eq(substitute(form.body, own), largest, evaluate=False))
+            marks = standard_names(marks, tuple(own.values()), self.pool)
+            self.marks[form] = self.fresh(_join("ties", describe(node.reduction.body)), home.name)
+            before.append(Assign(self.marks[form], tuple(own.values()), marks, marks, home.like))
+
+        def at(place: Iterable[Expr]) -> Entry:
+            where = {**free, **dict(zip(form.indices, place))}
+            return Entry(self.marks[form], *(where[i] for i in axes))
+
+        indices = node.reduction.indices
+        return at(node.place) / sum_over(at(indices), indices)
 
     def own_indices(self, indices: tuple[Index, ...]) -> tuple[Index, ...]:
         """The user's first names for these axes, as a tensor of the user's would have them."""
@@ -179,6 +213,8 @@ def describe(expr: Basic) -> str:
         return _describe_sum(expr)
     if isinstance(expr, Mul):
         return _describe_product(expr)
+    if isinstance(expr, Largest) and len(expr.args) == 2 and expr.args[0].is_Number:
+        return _join("clipped", describe(expr.args[1]))
     if isinstance(expr, LogAddExp):
         return _join("softplus", describe(expr.args[1])) if expr.args[0] == 0 else ""
     if expr.is_Function and len(expr.args) == 1:

@@ -17,6 +17,7 @@ from symbp.ir.nodes import (
     Cases,
     Entry,
     Reduce,
+    Slope,
     factors,
     free_indices,
     is_leaf,
@@ -38,6 +39,7 @@ from symbp.rules.exponentials import (
     product,
     stable,
 )  # fmt: skip
+from symbp.rules.infinite import bounded, open_rows
 
 MOST_LEVELS = 4  # how deep definitions are looked into below a logarithm
 
@@ -160,19 +162,30 @@ def stabilise(adjoint: AdjointProgram) -> AdjointProgram:
                 break
         return one_fraction(expr)
 
+    def safe_slope(node: Basic) -> Basic | None:
+        """What is compared with a maximum is rewritten as the maximum itself is."""
+        if not isinstance(node, Slope):
+            return None
+        reduction = stable(node.reduction, open_definitions)
+        return Slope(reduction, reduction, *node.place)
+
     def safe(expr: Expr, indices: tuple[Expr, ...]) -> Expr:
-        found = guarded(stable(expr, open_definitions))
+        found = guarded(stable(transform(expr, safe_slope), open_definitions))
         return expr if found == expr else standard_names(tidy_sums(found), indices, program.indices)
 
+    rewritten = [safe(eq.expr, eq.indices) for eq in program.equations]
+    given = [d.name for d in program.declarations.values() if d.kind in ("param", "input")]
+    found = {eq.name: [*open_rows(e, given)] for eq, e in zip(program.equations, rewritten)}
+    rows = {name for y, tensors in found.items() if tensors for name in (y, *tensors)}
     equations, steps = [], []
-    for eq in program.equations:
-        after = safe(eq.expr, eq.indices)
+    for eq, expr in zip(program.equations, rewritten):
+        after = bounded(expr, rows)
         if after != eq.expr:
             steps.append(Step(eq.name, "stabilise", "equal, and cannot overflow", eq.expr, after))
         equations.append(replace(eq, expr=after))
     adjoints = []
     for a in adjoint.adjoints:
-        after = safe(a.expr, a.indices)
+        after = bounded(safe(a.expr, a.indices), rows)
         if after != a.expr:
             steps.append(Step(a.name, "stabilise", "equal, and cannot overflow", a.expr, after))
             a = replace(a, expr=after)

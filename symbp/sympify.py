@@ -24,7 +24,10 @@ from sympy import (
 
 from symbp.errors import CompilerError
 from symbp.ir.functions import Largest, LogAddExp, SafeInverse, Smallest
-from symbp.ir.nodes import Cases, Delta, Entry, Index, Iverson, Reduce
+from symbp.ir.nodes import Cases, Delta, Entry, Index, Iverson, Reduce, opened
+from symbp.maximum import Maximum
+
+_REDUCERS = {"sum": Sum, "maximum": Maximum}
 
 
 def to_sympy(expr: Basic, indices: Mapping[str, tuple[Index, ...]]) -> Any:
@@ -36,13 +39,14 @@ def to_sympy(expr: Basic, indices: Mapping[str, tuple[Index, ...]]) -> Any:
         if isinstance(node, Entry):
             return _entry(node, indices)
         if isinstance(node, Reduce):
-            if node.reducer != "sum":
+            if node.reducer not in _REDUCERS:
                 raise CompilerError(f"to_sympy: SymPy has no {node.reducer} over indices")
-            return Sum(visit(node.body), *((i, i.lower, i.upper) for i in reversed(node.indices)))
+            limits = ((i, i.lower, i.upper) for i in reversed(node.indices))
+            return _REDUCERS[node.reducer](visit(node.body), *limits)
         args = [visit(a) for a in node.args]
         return _node(node, args)
 
-    return visit(expr)
+    return visit(opened(expr))
 
 
 def _entry(entry: Entry, indices: Mapping[str, tuple[Index, ...]]) -> Expr:

@@ -59,6 +59,7 @@ def module(**fields: Any) -> Module:
         "parameters",
         "inputs",
         "constants",
+        "noise",
         "sizes",
         "outputs",
         "cache",
@@ -670,10 +671,25 @@ WIDE = module(
     gradients=(*((p.name, p.name) for p in LONG_PARAMETERS), ("l", "dl")),
     predict=body("l"),
 )
+NOISY = module(
+    name="noisy",
+    inputs=(given("x", s),),
+    constants=(Declaration("p", "constant", (), default=0.5),),
+    noise=(
+        Declaration("m", "random", (s,), law="bernoulli", parameters={"p": "p"}),
+        Declaration("e", "random", (), law="normal", parameters={"mean": 0.0, "std": 1.0}),
+    ),
+    sizes=("n",),
+    forward=body("x m e", ("loss = e Σ_s m[s] x[s]", "", "loss = m @ x * e")),
+    loss="loss",
+)
+
+
 TEXTS = {
     "mlp": MLP,
     "layer": LAYER,
     "wide": WIDE,
+    "noisy": NOISY,
     "sizes": sized((2 * m + 1,), (n + k, n - k), (T,), reads="m n k T"),
     "open": sized((n + m, 3), reads="T"),
     "places": module(

@@ -12,6 +12,7 @@ import sympy as sp
 from numpy.typing import ArrayLike
 from sympy import Abs, Idx, IndexedBase, KroneckerDelta, Max, Min, Piecewise, Sum, Symbol
 
+from symbp import Maximum
 from symbp.errors import CompilerError
 from symbp.evaluate import Evaluation, evaluate
 from symbp.ir.network import Declaration, Declared, Equation
@@ -84,6 +85,9 @@ MEANINGS = {
     "a scalar": (a**2 + sp.pi - sp.Rational(1, 3) + 0.25, (), 0.36 + math.pi - 1 / 3 + 0.25),
     "shifted and strided places": (Sum(x[2 * j - j] * x[j + 1], j), (), X[:3] @ X[1:]),
     "extrema": (Max(x[i], a, 0) + Min(x[i], 1), (i,), np.maximum(X, 0.6) + np.minimum(X, 1)),
+    "a maximum": (Maximum(A[i, c] * a - x[c] ** 2, c), (i,), (0.6 * AA - X**2).max(axis=1)),
+    "a maximum over two": (Maximum(A[i, c] + x[i], i, c) - a, (), (AA.T + X).max() - 0.6),
+    "a maximum without its index": (Maximum(x[i], c), (i,), X),
     "magnitude and sign": (Abs(x[i]) * 2 + sp.sign(x[i]), (i,), 2 * abs(X) + np.sign(X)),
     "rounding": (sp.floor(n / 2) + sp.ceiling(a * 3), (), 4.0),
 }

@@ -83,6 +83,13 @@ class Norm(Function):
         return base**exponent
 
 
+class Finite(Function):
+    """a, and 0 where a is infinite: what exponents are shifted by."""
+
+    is_extended_real = True
+    is_real = True
+
+
 class LogAddExp(Function):
     """log(exp a + exp b), computed without overflow."""
 

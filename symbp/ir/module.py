@@ -59,6 +59,7 @@ class Module:
     parameters: tuple[Declaration, ...]
     inputs: tuple[Declaration, ...]
     constants: tuple[Declaration, ...]
+    noise: tuple[Declaration, ...]
     sizes: tuple[str, ...]  # every size symbol, in order of first use
     forward: Body
     loss: str | None  # the variable that holds the loss; None: a layer

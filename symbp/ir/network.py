@@ -8,12 +8,13 @@ instead), a scalar tensor or a constant is `Symbol(name, real=True)`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sympy import Expr
 
-Kind = Literal["param", "input", "constant", "defined"]
+Kind = Literal["param", "input", "constant", "random", "defined"]
+Law = Literal["bernoulli", "normal"]
 Init = str | float | Callable[..., Any] | None
 
 
@@ -29,11 +30,20 @@ class Declaration:
     integer: bool = False
     sums_to_one: Any = None  # the sympy.Idx over which an input sums to 1
     default: float | None = None  # of a constant
+    law: Law | None = None  # of noise
+    parameters: Mapping[str, float | str] = field(
+        default_factory=dict
+    )  # p, or mean and std: numbers or constants
 
     @property
     def shape(self) -> tuple[Expr, ...]:
         """The size of each axis, an expression in the size symbols."""
         return tuple(i.upper - i.lower + 1 for i in self.indices)
+
+    @property
+    def expected(self) -> float | str:
+        """The mean of noise, which stands in for it in `predict`: a number, or the name of a constant."""
+        return self.parameters["p" if self.law == "bernoulli" else "mean"]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 from sympy import (
     Add,
     Basic,
+    Eq,
     Expr,
     Idx,
     Integer,
@@ -62,7 +63,7 @@ class Entry(Expr):
 
 
 class Reduce(Expr):
-    """Σ over indices of a body. `reducer` is "sum"; "product" and "maximum" have their place here."""
+    """Σ, Π or max over indices of a body: `reducer` is "sum", "product" or "maximum"."""
 
     is_commutative = True
     is_extended_real = True
@@ -89,6 +90,42 @@ class Reduce(Expr):
     def _sympystr(self, printer: Any) -> str:
         inner = ", ".join(printer._print(a) for a in self.indices)
         return f"{self.reducer}_{{{inner}}}({printer._print(self.body)})"
+
+
+class Slope(Expr):
+    """∂(max_c f_c)/∂f_i: what a reduction gains by its body's growth at one place i. Of a sum it is 1.
+
+    `value` is how the reduction itself is written: a forward value that equals it, where there is one. The body stands
+    here once and for all places, so that what is compared with the maximum is what the maximum was taken of.
+    """
+
+    is_commutative = True
+    is_extended_real = True
+    is_real = True
+
+    @property
+    def reduction(self) -> Reduce:
+        found: Reduce = self.args[0]
+        return found
+
+    @property
+    def value(self) -> Expr:
+        return self.args[1]
+
+    @property
+    def place(self) -> tuple[Expr, ...]:
+        """What stands in the place of each bound index of the reduction."""
+        return tuple(self.args[2:])
+
+    def open(self) -> Expr:
+        """The same in other nodes. Those that tie for a maximum have equal shares, which add up to 1."""
+        node = self.reduction
+        names = {i.name for i in walk(self) if isinstance(i, Idx)}
+        inside = set(walk(self.value))
+        others = {i: prime(i, names) if i in inside else i for i in node.indices}
+        tied = _tie(substitute(node.body, others), self.value)
+        at = substitute(node.body, dict(zip(node.indices, self.place)))
+        return _tie(at, self.value) / Reduce("sum", tied, *others.values())
 
 
 class Iverson(Expr):
@@ -172,6 +209,16 @@ class Cases(Expr):
         return Cases(*pairs, values[-1])
 
 
+def opened(expr: Basic) -> Basic:
+    """The expression with every slope in other nodes, as people write it."""
+    return transform(expr, lambda node: node.open() if isinstance(node, Slope) else None)
+
+
+def _tie(body: Expr, largest: Expr) -> Expr:
+    """[f_c = m]"""
+    return Iverson(Eq(body, largest, evaluate=False))
+
+
 def sum_over(body: Expr, indices: tuple[Index, ...]) -> Expr:
     """Σ over indices, with Σ over nothing the body itself and Σ 0 = 0."""
     if not indices or body == 0:
@@ -253,7 +300,7 @@ def slotted(
 
 def is_leaf(node: Basic) -> bool:
     """Whether a node is an array to the scalar function around it: an entry, a reduction, an index used as a number."""
-    return isinstance(node, (Entry, Reduce, Idx))
+    return isinstance(node, (Entry, Reduce, Slope, Idx))
 
 
 def rebuild(expr: Basic, args: list[Basic]) -> Basic:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from sympy import Basic, Expr, Idx, Number, NumberSymbol, S
 
 from symbp.errors import CompilerError
-from symbp.ir.nodes import Entry, Index
+from symbp.ir.nodes import Entry, Index, opened
 from symbp.notation.display import width
 from symbp.notation.names import adjoint_latex, index_latex, name_latex
 from symbp.notation.unicode import is_letter
@@ -38,7 +38,7 @@ def latex(expr: Basic, adjoints: Mapping[str, str] | None = None) -> str:
     `adjoints` maps the name of an adjoint to its tensor: with {"dz": "z"}, dz[i] is written
     \bar{z}_{i}. Raises CompilerError on a node that has no notation.
     """
-    return _LatexWriter(adjoints or {})(expr)
+    return _LatexWriter(adjoints or {})(opened(expr))
 
 
 def lhs_latex(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sympy import Basic, Expr, Number, NumberSymbol, S
 
 from symbp.errors import CompilerError
-from symbp.ir.nodes import Entry, Index
+from symbp.ir.nodes import Entry, Index, opened
 from symbp.notation.writer import Level, Piece, Writer
 
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -23,7 +23,7 @@ def text(expr: Basic, adjoints: Mapping[str, str] | None = None) -> str:
     `adjoints` maps the name of an adjoint to its tensor: with {"dz": "z"}, dz[i] is written
     ∂L/∂z[i]. Raises CompilerError on a node that has no notation.
     """
-    return _TextWriter(adjoints or {})(expr)
+    return _TextWriter(adjoints or {})(opened(expr))
 
 
 def lhs_text(name: str, indices: Sequence[Index], adjoints: Mapping[str, str] | None = None) -> str:

@@ -41,7 +41,7 @@ from symbp.notation.order import SCALAR, Order, Quotient, common_number, is_nega
 # functions that people write by another name than that of their class
 _NAMES = {
     "Largest": "max", "Max": "max", "Smallest": "min", "Min": "min",
-    "LogAddExp": "logaddexp", "Sign": "sign",
+    "LogAddExp": "logaddexp", "Sign": "sign", "Finite": "finite",
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from sympy import (
     Add,
     Basic,
     Expr,
+    Idx,
     Integer,
     Mul,
     Pow,
@@ -36,6 +37,7 @@ from symbp.ir.nodes import (
     Entry,
     Index,
     Reduce,
+    Slope,
     base_exponent,
     factors,
     free_indices,
@@ -45,7 +47,7 @@ from symbp.ir.nodes import (
     summands,
     walk,
 )
-from symbp.rewrite import alpha
+from symbp.rewrite import alpha, max_over
 from symbp.rules.outputs import rational
 
 Expose = Callable[
@@ -161,16 +163,10 @@ def shift(terms: tuple[Exponential, ...]) -> tuple[Expr, Expr]:
         if a.coefficient == b.coefficient:
             return peak, a.coefficient * (1 + exp(-apart))
         return peak, Add(*(t.coefficient * exp(tidy_exponent(t.exponent - peak)) for t in terms))
-    peaks = [_peak(t) for t in terms]
+    peaks = [max_over(t.exponent, t.bound) for t in terms]
     peak = peaks[0] if len(peaks) == 1 else Largest(*dict.fromkeys(peaks))
     shifted = [sum_over(t.coefficient * exp(t.exponent - peak), t.bound) for t in terms]
     return peak, Add(*shifted)
-
-
-def _peak(term: Exponential) -> Expr:
-    """max_bound of the exponent, over those bound indices that it has."""
-    over = tuple(i for i in term.bound if i in free_indices(term.exponent))
-    return Reduce("maximum", term.exponent, *over) if over else term.exponent
 
 
 def is_pair(terms: tuple[Exponential, ...]) -> bool:
@@ -365,5 +361,9 @@ def is_positive(expr: Expr) -> bool:
 
 
 def has_exponential(expr: Basic) -> bool:
-    """Whether an exponential stands in an expression, sums and arguments included."""
-    return any(isinstance(n, (exp, cosh, sinh)) or bool(exponent_of(n)) for n in walk(expr))
+    """Whether an exponential stands in an expression, sums and arguments included; not in what a slope compares."""
+    if isinstance(expr, (Slope, Idx)):
+        return False
+    if isinstance(expr, (exp, cosh, sinh)) or exponent_of(expr):
+        return True
+    return any(map(has_exponential, expr.args))

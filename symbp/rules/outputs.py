@@ -39,6 +39,7 @@ from symbp.ir.nodes import (
     Entry,
     Iverson,
     Reduce,
+    Slope,
     Slot,
     base_exponent,
     free_indices,
@@ -53,7 +54,7 @@ from symbp.rewrite import alpha, cost, factor_common, pull_out
 
 def in_terms_of_output(eq: Equation, partial: Expr) -> Expr:
     """The cheapest form of a coefficient of ∂y/∂z that solving y = f for one generator of f gives."""
-    best = _thresholds(eq, partial)
+    best = _attained(eq, _thresholds(eq, partial))
     flat = rational(best)
     if cost(flat) < cost(best):
         best = flat
@@ -314,6 +315,19 @@ def _thresholds(eq: Equation, partial: Expr) -> Expr:
     def visit(node: Basic) -> Basic | None:
         if isinstance(node, Iverson) and node.args[0].args == (variable, constant):
             return Iverson(node.args[0].func(_output(eq), constant, evaluate=False))
+        return None
+
+    found: Expr = transform(partial, visit)
+    return found
+
+
+def _attained(eq: Equation, partial: Expr) -> Expr:
+    """A maximum or a product by its name y, where it is the whole of the equation: [x_i = max_c x_c] = [x_i = y]."""
+    form = alpha(eq.expr)
+
+    def visit(node: Basic) -> Basic | None:
+        if isinstance(node, Slope) and alpha(node.reduction) == form:
+            return Slope(node.reduction, _output(eq), *node.place)
         return None
 
     found: Expr = transform(partial, visit)

@@ -138,6 +138,14 @@ def _scaled(above: Sequence[Code], below: Sequence[Code], reduced: Code, negativ
     return replace(times(replace(reduced, kept="")), kept=kept.text, kept_axes=reduced.kept_axes)
 
 
+def multiply_numbers(
+    parts: tuple[list[Code], list[Code]], code: Code, frame: Sequence[Index]
+) -> Code:
+    """An array times a Python number."""
+    above, below = parts
+    return multiply([*above, code], below, frame)
+
+
 def _divide(text: str, below: Sequence[Code], axes: tuple[Index, ...]) -> str:
     """text / (a * b): one division whatever the number of factors."""
     if not below:

@@ -36,7 +36,7 @@ from sympy import (
 )  # fmt: skip
 
 from symbp.errors import CompilerError
-from symbp.ir.functions import Largest, LogAddExp, SafeInverse, Smallest
+from symbp.ir.functions import Finite, Largest, LogAddExp, SafeInverse, Smallest
 from symbp.ir.nodes import (
     Cases,
     Delta,
@@ -66,6 +66,7 @@ from symbp.targets.code import (
     align,
     call,
     multiply,
+    multiply_numbers,
     negated,
     power,
     reduce_axes,
@@ -276,6 +277,10 @@ class Printer:
     def iverson(self, expr: Iverson) -> Code:
         return self.condition(expr.args[0])
 
+    def finite(self, expr: Finite) -> Code:
+        code = self(expr.args[0])
+        return Code(f"np.where(np.isfinite({code.text}), {code.text}, 0)", ATOM, code.axes)
+
     def nowhere_zero(self, expr: Expr) -> Code:
         """x with infinity where it is 0, to divide by: 1 / x is then 0 there."""
         code = self(expr)
@@ -349,18 +354,11 @@ class Printer:
     _methods: dict[type, Callable[[Printer, Basic], Code]]
 
 
-def multiply_numbers(
-    parts: tuple[list[Code], list[Code]], code: Code, frame: Sequence[Index]
-) -> Code:
-    """An array times a Python number."""
-    above, below = parts
-    return multiply([*above, code], below, frame)
-
-
 Printer._methods = {
     Entry: Printer.entry, Reduce: Printer.reduction, Idx: Printer.index, Delta: Printer.delta, Iverson: Printer.iverson,
-    Cases: Printer.cases, Largest: Printer.extremum, Smallest: Printer.extremum, LogAddExp: Printer.log_add_exp,
-    SafeInverse: Printer.product, Add: Printer.sum, Mul: Printer.product, Pow: Printer.power,
+    Cases: Printer.cases, Finite: Printer.finite, Largest: Printer.extremum, Smallest: Printer.extremum,
+    Add: Printer.sum, LogAddExp: Printer.log_add_exp, SafeInverse: Printer.product,
+    Mul: Printer.product, Pow: Printer.power,
     **{kind: Printer.function for kind in FUNCTIONS},
 }  # fmt: skip
 

@@ -197,6 +197,7 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
         parameters=of_kind("param"),
         inputs=of_kind("input"),
         constants=of_kind("constant"),
+        noise=of_kind("random"),
         sizes=_sizes(schedule),
         forward=forward,
         loss=program.loss,

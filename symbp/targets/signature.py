@@ -29,6 +29,7 @@ class Signature:
     reads: frozenset[str]  # names that its body and its checks read
     inputs: tuple[Declaration, ...]
     constants: tuple[Declaration, ...]
+    noise: tuple[Declaration, ...]
     plan: Plan
     places: tuple[Place, ...]  # to be checked
     gathers: tuple[Gather, ...]  # to be checked
@@ -40,11 +41,13 @@ class Signature:
             for c in self.constants
         ]
         keywords += self.plan.open
+        keywords += [f"{d.name}=None" for d in self.noise] + ["rng=None"] * bool(self.noise)
         return ["params", *(i.name for i in self.inputs), *(["*", *keywords] if keywords else [])]
 
     def arguments(self) -> list[str]:
         """As they stand in a call that hands on the function's own."""
         keywords = [c.name for c in self.constants] + list(self.plan.open)
+        keywords += [d.name for d in self.noise] + ["rng"] * bool(self.noise)
         return ["params", *(i.name for i in self.inputs), *(f"{k}={k}" for k in keywords)]
 
     def describe(self) -> list[str]:
@@ -56,7 +59,15 @@ class Signature:
                 line += f", sums to 1 over axis {i.indices.index(i.sums_to_one)}"
             lines.append(f"{line}, integers" if i.integer else line)
         lines += [f"{c.name}: a number" for c in self.constants]
-        return lines + [f"{size}: a size, which no array determines" for size in self.plan.open]
+        lines += [f"{size}: a size, which no array determines" for size in self.plan.open]
+        lines += [f"{d.name}: {shape_text(d.shape)}, drawn from rng if absent" for d in self.noise]
+        return lines + ["rng: a numpy.random.Generator"] * bool(self.noise)
+
+    def usage(self) -> list[str]:
+        """As they stand in an example, which leaves constants and noise to the module."""
+        keywords = [f"{k}={k}" for k in self.plan.open]
+        keywords += ["rng=np.random.default_rng(1)"] * bool(self.noise)
+        return ["params", *(i.name for i in self.inputs), *keywords]
 
 
 def signature_of(
@@ -69,6 +80,10 @@ def signature_of(
     sizes = {s.name for p in body.places for s in p.position.free_symbols | p.size.free_symbols}
     sizes |= {s.name for g in body.gathers for s in g.size.free_symbols}
     reads = frozenset((*body.reads, *more, *sizes, *(g.places for g in body.gathers)))
+    noise = tuple(d for d in module.noise if d.name in reads)
+    for d in noise:
+        numbers = (n for n in d.parameters.values() if isinstance(n, str))
+        reads |= {*numbers, *(s.name for size in d.shape for s in size.free_symbols)}
     inputs = [i for i in module.inputs if i.name in reads]
     plan = _plan(module, inputs, reads)
     for extra in module.inputs if complete else ():
@@ -79,7 +94,7 @@ def signature_of(
         if set(better.open) < set(plan.open):
             inputs, plan = wider, better
     constants = tuple(c for c in module.constants if c.name in reads)
-    return Signature(reads, tuple(inputs), constants, plan, body.places, body.gathers)
+    return Signature(reads, tuple(inputs), constants, noise, plan, body.places, body.gathers)
 
 
 def _plan(module: Module, inputs: Sequence[Declaration], reads: frozenset[str]) -> Plan:
@@ -92,8 +107,11 @@ def head_of(module: Module, signature: Signature) -> list[str]:
     plan = signature.plan
     inputs = [i.name for i in signature.inputs]
     names = [*(p.name for p in module.parameters), *inputs]
+    dtyped = _dtyped(module, signature)
     summed = [i for i in signature.inputs if i.sums_to_one is not None]
-    used = [n for n in names if n in signature.reads | plan.tensors | {i.name for i in summed}]
+    used = [
+        n for n in names if n in signature.reads | plan.tensors | dtyped | {i.name for i in summed}
+    ]
     keeps = "arrays = " if used or plan.checks or plan.solves else ""
     lines = call(f"{keeps}_arrays(", ["params", *(f"{i}={i}" for i in inputs)])
     lines += _unpack_arrays(used, names)
@@ -109,7 +127,24 @@ def head_of(module: Module, signature: Signature) -> list[str]:
     for i in summed:
         axis = i.indices.index(i.sums_to_one)
         lines += statement(f'_check_sums_to_one("{i.name}", {i.name}, axis={axis})')
-    return lines + [f"{c.name} = float({c.name})" for c in signature.constants]
+    lines += [f"{c.name} = float({c.name})" for c in signature.constants]
+    for d in signature.noise:
+        lines += statement(_noise(d, *dtyped))
+    return lines
+
+
+def _dtyped(module: Module, signature: Signature) -> frozenset[str]:
+    """The tensor that noise takes its type from; none where there is no noise."""
+    names = [d.name for d in (*module.parameters, *signature.inputs) if not d.integer]
+    read = [name for name in names if name in signature.reads]
+    return frozenset((read or names)[:1]) if signature.noise else frozenset()
+
+
+def _noise(noise: Declaration, like: str) -> str:
+    """Noise as it is given, or drawn."""
+    numbers = ", ".join(n if isinstance(n, str) else repr(n) for n in noise.parameters.values())
+    shape = tuple_code(map(size_code, noise.shape))
+    return f'{noise.name} = _{noise.law}("{noise.name}", {noise.name}, rng, {numbers}, {shape}, {like}.dtype)'
 
 
 def _check_place(place: Place) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from sympy import Sum, exp, log
 
-from symbp import Network, indices, sizes
+from symbp import Maximum, Network, derive, indices, sizes
 
 from . import exact
 from .helpers import assert_close, frozen, load, run
@@ -152,3 +152,43 @@ def test_softplus_as_printed(dtype: Any) -> None:
 def test_sigmoid_as_printed(dtype: Any) -> None:
     y, grads = run(module(sigmoid), frozen({"x": [800, -800]}, dtype), np.ones(2, dtype))
     assert y.tolist() == [1, 0] and grads["x"].tolist() == [0, 0]
+
+
+def log_sum_exp() -> Network:
+    net = Network("log_sum_exp")
+    z = net.param("z", s, i)
+    net.output(net.define("y", (s,), log(Sum(exp(z[s, i]), i))))
+    return net
+
+
+def log_sum_exp_shifted_by_hand() -> Network:
+    net = Network("log_sum_exp_shifted_by_hand")
+    z = net.param("z", s, i)
+    m = net.define("m", (s,), Maximum(z[s, i], i))
+    net.output(net.define("y", (s,), m[s] + log(Sum(exp(z[s, i] - m[s]), i))))
+    return net
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "form", [log_sum_exp, log_sum_exp_shifted_by_hand], ids=lambda f: f.__name__
+)
+def test_rows_that_are_infinite(form: Callable[[], Network], dtype: Any) -> None:
+    """log Σ exp z is −∞ where all z are, and its gradient 0; other rows, infinite in part, are as ever."""
+    inf = np.inf
+    z = [(-inf, -inf), (1000, -inf), (-inf, -1e4), (-1, -1)]
+    y, grads = run(module(form), frozen({"z": z}, dtype), np.ones(4, dtype))
+    assert y[:3].tolist() == [-inf, 1000, -1e4]
+    assert_close(y[3], -1 + np.log(2), ROUNDING[dtype])
+    assert_close(grads["z"], [(0, 0), (1, 0), (0, 1), (0.5, 0.5)], ROUNDING[dtype])
+    assert y.dtype == dtype and grads["z"].dtype == dtype
+
+
+def test_rows_are_guarded_only_where_they_can_be_infinite() -> None:
+    """Neither a softmax nor logits that are computed need it."""
+    for net in (in_two_equations(), with_labels_that_sum_to_one()):
+        assert "isfinite" not in derive(net).source
+    net = Network("computed")
+    z = net.define("z", (s, i), net.param("x", s, i)[s, i] ** 2)
+    net.output(net.define("y", (s,), log(Sum(exp(z[s, i]), i))))
+    assert "isfinite" not in derive(net).source and "isfinite" in derive(log_sum_exp()).source
