@@ -100,6 +100,8 @@ def test_notation() -> None:
     assert text(slope) == "Π_{c≠i} x[s,c]"
     assert text(slope * Entry("y", s)) == "y[s] Π_{c≠i} x[s,c]"
     assert text(slope + 1) == "1 + Π_{c≠i} x[s,c]"
+    largest = Reduce("maximum", x, c)
+    assert text(-slope * largest / 2) == "−(1/2) (max_c x[s,c]) Π_{c≠i} x[s,c]"
     assert latex(slope) == r"\prod_{c \neq i} x_{sc}"
     both = Reduce("product", x, s, c)
     assert text(Slope(both, both, s, i)) == "Π_{(s,c)≠(s,i)} x[s,c]"

@@ -289,7 +289,7 @@ class Writer(ABC):
             return self._product(above)
         tail: tuple[Expr, ...] = ()
         if all(self.order.rank(f) <= SCALAR for f in below):
-            tail = tuple(f for f in above if isinstance(f, Reduce))
+            tail = tuple(f for f in above if isinstance(f, (Reduce, Slope)))
         head = self.fraction(self._product(above[: len(above) - len(tail)]), self._product(below))
         return self._joined([head, *map(self.write, tail)]) if tail else head
 
