@@ -3,6 +3,7 @@ around it are the identities of index notation, and no function has a rule of it
 
     linearity         ∂(Σ_c f)/∂z = Σ_c ∂f/∂z
     a maximum         ∂(max_c f)/∂z = Σ_c w_c ∂f/∂z with w_c = [f_c = m] / Σ_c' [f_c' = m] (`Slope`) and m = max_c f
+    a product         ∂(Π_c f)/∂z = Σ_c w_c ∂f/∂z with w_c = Π_{c'≠c} f_c', which no factor of 0 makes undefined
     an entry          ∂z[e]/∂z[j] = δ(e, j), for each axis
     chain rule        ∂L/∂z[j] = Σ_i ∂L/∂y[i] ∂y[i]/∂z[j]
     total derivative  one such term for every equation y that reads z

@@ -245,6 +245,10 @@ def _sum(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
     return _reduction(self, expr, scope, partial(self.numbers.add.reduce, axis=-1), 0)
 
 
+def _product(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
+    return _reduction(self, expr, scope, partial(self.numbers.multiply.reduce, axis=-1), 1)
+
+
 def _maximum(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
     def largest(body: Array) -> Array:
         return reduce(partial(_pick, self, np.greater_equal), np.moveaxis(body, -1, 0))
@@ -343,6 +347,7 @@ _NODES: dict[type, _Handler] = {
     sympy.Mul: _multiply,
     sympy.Pow: _power,
     sympy.Sum: _sum,
+    sympy.Product: _product,
     Maximum: _maximum,
     sympy.Piecewise: _piecewise,
     sympy.Max: _extremum,

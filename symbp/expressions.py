@@ -75,7 +75,15 @@ FUNCTIONS = (exp, log, sin, cos, tanh, sinh, cosh, erf, Abs, sign, Max, Min)
 """The functions of values that an equation may use; `sqrt` is a power."""
 
 _KNOWN = ", ".join(
-    [*(f.__name__ for f in FUNCTIONS), "sqrt", "Piecewise", "Sum", "Maximum", "KroneckerDelta"]
+    [
+        *(f.__name__ for f in FUNCTIONS),
+        "sqrt",
+        "Piecewise",
+        "Sum",
+        "Product",
+        "Maximum",
+        "KroneckerDelta",
+    ]
 )
 
 _MAXIMUM_CASES = 2_000
@@ -131,7 +139,7 @@ class ExpressionCheck:
             return self._symbol(node)
         if isinstance(node, (Number, NumberSymbol)):
             return self._number(node)
-        if isinstance(node, (Sum, Maximum)):
+        if isinstance(node, (Sum, Product, Maximum)):
             return self._reduction(node)
         if isinstance(node, Piecewise):
             return self._piecewise(node)
@@ -258,8 +266,6 @@ class ExpressionCheck:
             return self._error("I is complex; tensors are real")
         if node is S.ComplexInfinity:
             return self._error("divides by zero")
-        if isinstance(node, Product):
-            return not_yet(f"{self.subject}: Product")
         kind = "function" if isinstance(node, Application) else "expression"
         return self._error(f"unknown {kind} {name} in {show(node)}; known are {_KNOWN}")
 

@@ -25,6 +25,7 @@ from sympy import (
     Mul,
     Piecewise,
     Pow,
+    Product,
     Sum,
     Symbol,
     expand_mul,
@@ -93,8 +94,9 @@ class _Convert:
             return Entry(_tensor(expr)) if expr.name in self.scalars else expr
         if isinstance(expr, Sum):
             return _without_delta(self._reduce("sum", expr.function, list(expr.limits), env))
-        if isinstance(expr, Maximum):
-            return self._reduce("maximum", expr.function, list(expr.limits), env)
+        if isinstance(expr, (Product, Maximum)):
+            reducer = "product" if isinstance(expr, Product) else "maximum"
+            return self._reduce(reducer, expr.function, list(expr.limits), env)
         if isinstance(expr, Piecewise):
             return self._cases(expr, env)
         args = [self(a, env) for a in expr.args]
@@ -150,6 +152,7 @@ def _delta(left: Expr, right: Expr, *_: Expr) -> Expr:
 # n times the same value, reduced
 _REPEATED: dict[str, Callable[[Expr, Expr], Expr]] = {
     "sum": lambda value, n: n * value,
+    "product": lambda value, n: value**n,
     "maximum": lambda value, n: value,
 }
 

@@ -62,7 +62,7 @@ class Sharing:
     pool: tuple[Index, ...]  # the user's indices
     counts: Counter[Expr] = field(default_factory=Counter)
     values: dict[Expr, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
-    marks: dict[Expr, str] = field(default_factory=dict)  # maximum -> the statement that marks ties
+    marks: dict[Expr, str] = field(default_factory=dict)  # reduction -> the statement of its slope
 
     def count(self, expr: Expr) -> None:
         """Count every form once for each distinct place that asks for it."""
@@ -72,6 +72,9 @@ class Sharing:
         form, _ = canonical(expr)
         self.counts[form] += 1
         if self.counts[form] == 1:
+            if isinstance(expr, Slope):  # the product of all others, of which only the body is read
+                self.count(expr.reduction.body)
+                return
             for arg in expr.args[1:] if isinstance(expr, Reduce) else expr.args:
                 self.count(arg)
 
@@ -97,6 +100,10 @@ class Sharing:
         if isinstance(expr, Mul) and expr.args[0].is_Rational:
             coefficient, rest = expr.as_coeff_Mul()
             return coefficient * self._visit(rest, home, before, top)
+        if isinstance(expr, Slope):
+            body = self._visit(expr.reduction.body, home, before)
+            node = rebuild(expr.reduction, [expr.reduction.args[0], body, *expr.reduction.indices])
+            return Slope(node, node, *expr.place)
         form, order = canonical(expr)
         if not top or form in self.values:
             known = self.values.get(form)
@@ -129,16 +136,20 @@ class Sharing:
         return [*before, replace(assign, expr=found)]
 
     def _slope(self, node: Slope, home: Assign, before: list[Assign]) -> Expr:
-        """Which entries tie for a maximum, marked by 1, over how many they are."""
+        """Which entries tie for a maximum, marked by 1, over how many they are; or the product of all others."""
         form, order = canonical(node.reduction)
         free = {_renamed(i, f"_{k}"): i for k, i in enumerate(order)}
         axes = tuple(dict.fromkeys(i for i in _appearing(form.body) if i in {*free, *form.indices}))
         if form not in self.marks:
             own = dict(zip(axes, self.own_indices(axes)))
-            largest = substitute(form, {i: own[i] for i in free})
-            marks = Iverson(Eq(substitute(form.body, own), largest, evaluate=False))
+            whole = substitute(form, {i: own[i] for i in free})
+            marks: Expr = Slope(whole, whole, *(own[i] for i in form.indices))
+            head = "others"
+            if node.reduction.reducer == "maximum":
+                marks = Iverson(Eq(substitute(form.body, own), whole, evaluate=False))
+                head = "ties"
             marks = standard_names(marks, tuple(own.values()), self.pool)
-            self.marks[form] = self.fresh(_join("ties", describe(node.reduction.body)), home.name)
+            self.marks[form] = self.fresh(_join(head, describe(node.reduction.body)), home.name)
             before.append(Assign(self.marks[form], tuple(own.values()), marks, marks, home.like))
 
         def at(place: Iterable[Expr]) -> Entry:
@@ -146,6 +157,8 @@ class Sharing:
             return Entry(self.marks[form], *(where[i] for i in axes))
 
         indices = node.reduction.indices
+        if node.reduction.reducer == "product":
+            return at(node.place)
         return at(node.place) / sum_over(at(indices), indices)
 
     def own_indices(self, indices: tuple[Index, ...]) -> tuple[Index, ...]:
@@ -191,7 +204,7 @@ def worth_sharing(expr: Expr) -> bool:
     return cost(expr) >= (2 if isinstance(expr, (Add, Mul, Pow)) else TRANSCENDENTAL) * each
 
 
-_HEADS = {"maximum": "max", "sum": "sum"}
+_HEADS = {"maximum": "max", "sum": "sum", "product": "product"}
 
 
 def describe(expr: Basic) -> str:

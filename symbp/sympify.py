@@ -15,7 +15,10 @@ from sympy import (
     KroneckerDelta,
     Max,
     Min,
+    Ne,
+    Or,
     Piecewise,
+    Product,
     Sum,
     Symbol,
     exp,
@@ -24,10 +27,10 @@ from sympy import (
 
 from symbp.errors import CompilerError
 from symbp.ir.functions import Largest, LogAddExp, SafeInverse, Smallest
-from symbp.ir.nodes import Cases, Delta, Entry, Index, Iverson, Reduce, opened
+from symbp.ir.nodes import Cases, Delta, Entry, Index, Iverson, Reduce, Slope, opened
 from symbp.maximum import Maximum
 
-_REDUCERS = {"sum": Sum, "maximum": Maximum}
+_REDUCERS = {"sum": Sum, "product": Product, "maximum": Maximum}
 
 
 def to_sympy(expr: Basic, indices: Mapping[str, tuple[Index, ...]]) -> Any:
@@ -43,6 +46,10 @@ def to_sympy(expr: Basic, indices: Mapping[str, tuple[Index, ...]]) -> Any:
                 raise CompilerError(f"to_sympy: SymPy has no {node.reducer} over indices")
             limits = ((i, i.lower, i.upper) for i in reversed(node.indices))
             return _REDUCERS[node.reducer](visit(node.body), *limits)
+        if isinstance(node, Slope):  # of a product: Π_{c≠i} f_c
+            own = zip(node.reduction.indices, node.place)
+            others = Cases(node.reduction.body, Or(*(Ne(c, i) for c, i in own)), Integer(1))
+            return visit(Reduce("product", others, *node.reduction.indices))
         args = [visit(a) for a in node.args]
         return _node(node, args)
 

@@ -85,6 +85,8 @@ MEANINGS = {
     "a scalar": (a**2 + sp.pi - sp.Rational(1, 3) + 0.25, (), 0.36 + math.pi - 1 / 3 + 0.25),
     "shifted and strided places": (Sum(x[2 * j - j] * x[j + 1], j), (), X[:3] @ X[1:]),
     "extrema": (Max(x[i], a, 0) + Min(x[i], 1), (i,), np.maximum(X, 0.6) + np.minimum(X, 1)),
+    "a product": (sp.Product(A[i, c] * a - x[c], c), (i,), (0.6 * AA - X).prod(axis=1)),
+    "a product without its index": (sp.Product(x[i], c), (i,), X**4),
     "a maximum": (Maximum(A[i, c] * a - x[c] ** 2, c), (i,), (0.6 * AA - X**2).max(axis=1)),
     "a maximum over two": (Maximum(A[i, c] + x[i], i, c) - a, (), (AA.T + X).max() - 0.6),
     "a maximum without its index": (Maximum(x[i], c), (i,), X),
@@ -226,7 +228,7 @@ def test_no_real_value_is_nan_in_multiprecision() -> None:
 
 
 @pytest.mark.parametrize(
-    "expr", [sp.gamma(a), sp.Function("foo")(a), sp.Product(x[i], i), sp.I * a, sp.oo * Sum(a, i)],
+    "expr", [sp.gamma(a), sp.Function("foo")(a), sp.Integral(x[0], a), sp.I * a, sp.oo * Sum(a, i)],
     ids=str,
 )  # fmt: skip
 def test_an_unknown_node_is_named(expr: Any) -> None:

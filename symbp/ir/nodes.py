@@ -93,7 +93,9 @@ class Reduce(Expr):
 
 
 class Slope(Expr):
-    """∂(max_c f_c)/∂f_i: what a reduction gains by its body's growth at one place i. Of a sum it is 1.
+    """∂(max_c f_c)/∂f_i, or ∂(Π_c f_c)/∂f_i = Π_{c≠i} f_c: what a reduction gains at a place i.
+
+    Of a sum it is 1.
 
     `value` is how the reduction itself is written: a forward value that equals it, where there is one. The body stands
     here once and for all places, so that what is compared with the maximum is what the maximum was taken of.
@@ -118,8 +120,13 @@ class Slope(Expr):
         return tuple(self.args[2:])
 
     def open(self) -> Expr:
-        """The same in other nodes. Those that tie for a maximum have equal shares, which add up to 1."""
+        """The same in other nodes. Those that tie for a maximum have equal shares, which add up to 1.
+
+        Of a product it is the product of all others, Π_{c≠i} f_c, which has no other name here.
+        """
         node = self.reduction
+        if node.reducer == "product":
+            return self
         names = {i.name for i in walk(self) if isinstance(i, Idx)}
         inside = set(walk(self.value))
         others = {i: prime(i, names) if i in inside else i for i in node.indices}

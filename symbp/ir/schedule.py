@@ -12,6 +12,7 @@ from symbp.ir.nodes import (
     Entry,
     Index,
     Reduce,
+    Slope,
     arranged,
     entries,
     free_indices,
@@ -86,6 +87,8 @@ def symbols_of(assign: Assign) -> tuple[str, ...]:
             take(size_of(expr))
         elif isinstance(expr, Symbol):
             take(expr)
+        elif isinstance(expr, Slope):
+            positions(expr.reduction)
         else:
             for arg in expr.args[1:2] if isinstance(expr, Reduce) else expr.args:
                 positions(arg)

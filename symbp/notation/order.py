@@ -15,7 +15,7 @@ from typing import Any
 
 from sympy import Add, Basic, Expr, Idx, Integer, Mul, Pow, Symbol
 
-from symbp.ir.nodes import Cases, Delta, Entry, Iverson, Reduce
+from symbp.ir.nodes import Cases, Delta, Entry, Iverson, Reduce, Slope
 
 NUMBER, SCALAR, DELTA, IVERSON, ADJOINT, ENTRY, SUM, FUNCTION, BIG = range(9)
 
@@ -110,6 +110,8 @@ class Order:
         if isinstance(expr, Entry):
             rank = ENTRY if expr.indices else SCALAR
             return ADJOINT if expr.tensor in self.adjoints else rank, expr.tensor, expr.indices
+        if isinstance(expr, Slope):
+            return BIG, "others", expr.args
         if isinstance(expr, Reduce):
             return BIG, expr.reducer, (expr.body, *expr.indices)
         ranks = {Delta: DELTA, Iverson: IVERSON, Add: SUM, Mul: SUM, Cases: FUNCTION}

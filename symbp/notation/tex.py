@@ -115,6 +115,11 @@ class _LatexWriter(Writer):
             raise CompilerError(f"no notation for a reduction of reducer {reducer}")
         return f"{_OPERATORS[reducer]}_{{{','.join(self(i) for i in indices)}}}"
 
+    def others(self, indices: tuple[Index, ...], place: tuple[Expr, ...]) -> str:
+        sides = [",".join(self(i) for i in side) for side in (indices, place)]
+        text = r" \neq ".join(s if len(indices) == 1 else f"({s})" for s in sides)
+        return rf"{_OPERATORS['product']}_{{{text}}}"
+
     def delta(self, indices: tuple[Expr, ...]) -> Piece:
         return Piece(r"\delta" + self._subscript(indices))
 

@@ -96,6 +96,10 @@ class _TextWriter(Writer):
         names = ",".join(i.name for i in indices)
         return f"{_OPERATORS[reducer]}_{names if len(indices) == 1 else '{' + names + '}'}"
 
+    def others(self, indices: tuple[Index, ...], place: tuple[Expr, ...]) -> str:
+        sides = [",".join(self(i) for i in side) for side in (indices, place)]
+        return f"Π_{{{'≠'.join(s if len(indices) == 1 else f'({s})' for s in sides)}}}"
+
     def delta(self, indices: tuple[Expr, ...]) -> Piece:
         names = [self(i) for i in indices]
         letters = all(is_letter(n) for n in names)

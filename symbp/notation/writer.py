@@ -35,7 +35,7 @@ from sympy.core.relational import Relational
 
 from symbp.errors import CompilerError
 from symbp.ir.functions import Magnitude, SafeInverse
-from symbp.ir.nodes import Cases, Delta, Entry, Index, Iverson, Reduce
+from symbp.ir.nodes import Cases, Delta, Entry, Index, Iverson, Reduce, Slope
 from symbp.notation.order import SCALAR, Order, Quotient, common_number, is_negative_sum
 
 # functions that people write by another name than that of their class
@@ -112,6 +112,10 @@ class Writer(ABC):
     @abstractmethod
     def operator(self, reducer: str, indices: tuple[Index, ...]) -> str:
         """Σ, Π or max with its indices; CompilerError on another reducer."""
+
+    @abstractmethod
+    def others(self, indices: tuple[Index, ...], place: tuple[Expr, ...]) -> str:
+        """Π over all indices but those of one place."""
 
     @abstractmethod
     def delta(self, indices: tuple[Expr, ...]) -> Piece: ...
@@ -203,8 +207,16 @@ class Writer(ABC):
     def _(self, expr: Reduce) -> Piece:
         if is_negative_sum(expr):
             return self._quotient(expr)
-        body = self.write(expr.body)
-        mark = self.operator(expr.reducer, expr.indices)
+        return self._big(self.operator(expr.reducer, expr.indices), expr.body)
+
+    @write.register(Slope)
+    def _(self, expr: Slope) -> Piece:
+        node = expr.reduction
+        return self._big(self.others(node.indices, expr.place), node.body)
+
+    def _big(self, mark: str, expr: Expr) -> Piece:
+        """Σ, Π or max and its body."""
+        body = self.write(expr)
         text = f"{mark} {self._bracketed(body, Level.FRACTION)}"
         # below a fraction bar, Σ needs no brackets where its body is one thing
         level = Level.POWER if body.level >= Level.POWER else Level.PRODUCT
@@ -277,7 +289,7 @@ class Writer(ABC):
             return self._product(above)
         tail: tuple[Expr, ...] = ()
         if all(self.order.rank(f) <= SCALAR for f in below):
-            tail = tuple(f for f in above if isinstance(f, Reduce))
+            tail = tuple(f for f in above if isinstance(f, (Reduce, Slope)))
         head = self.fraction(self._product(above[: len(above) - len(tail)]), self._product(below))
         return self._joined([head, *map(self.write, tail)]) if tail else head
 

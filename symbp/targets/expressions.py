@@ -44,11 +44,13 @@ from symbp.ir.nodes import (
     Index,
     Iverson,
     Reduce,
+    Slope,
     base_exponent,
     entries,
     factors,
     free_indices,
     size_of,
+    substitute,
     sum_over,
     summands,
     walk,
@@ -302,11 +304,19 @@ class Printer:
         return condition(expr, self, self.position, self.frame)
 
     def reduction(self, expr: Reduce) -> Code:
-        if expr.reducer == "maximum":
-            return reduce_axes(self(expr.body), "max", expr.indices)
-        if expr.reducer != "sum":
-            raise CompilerError(f"the NumPy target has no text for {expr.reducer} over indices")
-        return self.total(expr.body, frozenset(expr.indices))
+        if expr.reducer == "sum":
+            return self.total(expr.body, frozenset(expr.indices))
+        method = {"maximum": "max", "product": "prod"}[expr.reducer]
+        return reduce_axes(self.numeric(self(expr.body)), method, expr.indices)
+
+    def others(self, expr: Slope) -> Code:
+        """Π_{c≠i} f_c, with the axes of f_i."""
+        node = expr.reduction
+        self.helpers.add("others")
+        code = self.numeric(self(substitute(node.body, dict(zip(node.indices, expr.place)))))
+        axes = ", ".join(str(code.axes.index(i)) for i in expr.place)
+        axis = axes if len(expr.place) == 1 else f"({axes})"
+        return Code(f"_others({code.text}, axis={axis})", ATOM, code.axes)
 
     def total(self, body: Expr, bound: frozenset[Index]) -> Code:
         """Σ over a product: numbers outside, divisors with a factor that has their axes, then contraction."""
@@ -355,9 +365,9 @@ class Printer:
 
 
 Printer._methods = {
-    Entry: Printer.entry, Reduce: Printer.reduction, Idx: Printer.index, Delta: Printer.delta, Iverson: Printer.iverson,
-    Cases: Printer.cases, Finite: Printer.finite, Largest: Printer.extremum, Smallest: Printer.extremum,
-    Add: Printer.sum, LogAddExp: Printer.log_add_exp, SafeInverse: Printer.product,
+    Entry: Printer.entry, Reduce: Printer.reduction, Slope: Printer.others, Idx: Printer.index, Delta: Printer.delta,
+    Iverson: Printer.iverson, Cases: Printer.cases, Finite: Printer.finite, Largest: Printer.extremum,
+    Smallest: Printer.extremum, LogAddExp: Printer.log_add_exp, SafeInverse: Printer.product, Add: Printer.sum,
     Mul: Printer.product, Pow: Printer.power,
     **{kind: Printer.function for kind in FUNCTIONS},
 }  # fmt: skip
