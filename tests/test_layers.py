@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -12,10 +13,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from sympy import tanh
 
 from symbp import ModelError, Network, Tensor, derive, indices, sizes
-from symbp.functions import gelu, silu
+from symbp.functions import gelu
 from symbp.layers.attention import attention, multi_head_attention, rotary, sinusoidal
 from symbp.layers.classification import cross_entropy, softmax
-from symbp.layers.elementwise import activation, dropout, swiglu
+from symbp.layers.elementwise import activation, dropout, gelu_tanh, silu, swiglu
 from symbp.layers.linear import dense, embedding
 from symbp.layers.normalisation import batch_norm, batch_norm_running, layer_norm, rms_norm
 from symbp.layers.windows import avg_pool, conv1d, conv2d, max_pool
@@ -90,6 +91,14 @@ def _dropout(net: Network) -> Tensor:
 
 def _swiglu(net: Network) -> Tensor:
     return swiglu(net, "y", net.param("x", s, j), net.param("value", s, j))
+
+
+def _silu(net: Network) -> Tensor:
+    return silu(net, "y", net.param("x", s, j))
+
+
+def _gelu_tanh(net: Network) -> Tensor:
+    return gelu_tanh(net, "y", net.param("x", s, j))
 
 
 def _activation(function: Callable[..., Any]) -> Build:
@@ -257,8 +266,13 @@ LAYERS: dict[str, tuple[Build, dict[str, Array], Callable[..., Array]]] = {
     ),
     "dropout": (_dropout, {"x": X, "y_mask": MASK}, lambda x, y_mask: x * y_mask / 0.75),
     "swiglu": (_swiglu, {"x": X, "value": X + 1}, lambda x, value: np_silu(x) * value),
-    "silu": (_activation(silu), {"x": X}, np_silu),
-    "gelu, tanh": (_activation(lambda x: gelu(x, "tanh")), {"x": X}, np_gelu),
+    "silu": (_silu, {"x": X}, np_silu),
+    "gelu_tanh": (_gelu_tanh, {"x": X}, np_gelu),
+    "gelu": (
+        _activation(gelu),
+        {"x": X},
+        lambda x: x / 2 * (1 + np.vectorize(math.erf)(x / math.sqrt(2))),
+    ),
     "tanh": (_activation(tanh), {"x": X}, lambda x: np.tanh(x)),
     "conv1d": (
         _conv1d,
@@ -406,6 +420,11 @@ def test_normalisation_has_its_short_gradient() -> None:
     ):
         assert f"    {line}\n" in backward
     assert backward.count(".sum(") == 3  # two for dx and the gain, one for the bias
+
+
+def test_gates_read_as_in_a_textbook() -> None:
+    assert "    dx = dy * y_sigmoid * (1 + x * (1 - y_sigmoid))\n" in derivation("silu").source
+    assert derivation("gelu_tanh").source.count("np.tanh(") == 2  # in forward and in predict
 
 
 # What is refused, at the user's line
