@@ -63,10 +63,10 @@ def own(layer: str, x: Tensor, index: Index | None) -> Index:
 
 def axis_of(layer: str, x: Tensor, parameter: Tensor) -> Index:
     """The index of x that the one axis of a parameter stands for: the same one, else x's only one of that size."""
-    (index,) = take(layer, parameter, 1, 1)
-    if index in x.indices:
+    axes, (index,) = take(layer, x, 1), take(layer, parameter, 1, 1)
+    if index in axes:
         return index
-    fitting = [i for i in x.indices if same_size(size_of(i), size_of(index))]
+    fitting = [i for i in axes if same_size(size_of(i), size_of(index))]
     if len(fitting) != 1:
         raise model_error(f"{layer}: {x!r} has {len(fitting)} axes that {parameter!r} fits, not 1")
     return fitting[0]

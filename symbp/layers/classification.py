@@ -25,6 +25,7 @@ def cross_entropy(y: Tensor, t: Tensor) -> Expr:
     y (…, k), probabilities; t (…, k), probabilities too, or (…), the integers 0…k−1 of the classes.
     """
     *lead, i = take("cross_entropy", y, 1)
+    take("cross_entropy", t, 0)
     if t.declaration.integer:
         take("cross_entropy", t, len(lead), len(lead))
         each = log(y[(*lead, integer_at(t, lead))])

@@ -24,11 +24,11 @@ def activation(net: Network, name: str, function: Callable[[Any], Expr], x: Tens
 def gelu_tanh(net: Network, name: str, x: Tensor) -> Tensor:
     """y = x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³))) (Hendrycks and Gimpel, arXiv 1606.08415, §2).
 
-    Gives the shape of x. Defines `<name>_tanh`, that hyperbolic tangent.
+    Gives the shape of x. Defines `<name>_cubic`, the argument of the hyperbolic tangent, and `<name>_tanh`, that.
     """
     at = take("gelu_tanh", x, 0)
-    u = sqrt(2 / pi) * (x[at] + 0.044715 * x[at] ** 3)
-    tangent = net.define(f"{name}_tanh", at, tanh(u))
+    cubic = net.define(f"{name}_cubic", at, sqrt(2 / pi) * (x[at] + 0.044715 * x[at] ** 3))
+    tangent = net.define(f"{name}_tanh", at, tanh(cubic[at]))
     return net.define(name, at, x[at] / 2 * (1 + tangent[at]))
 
 
