@@ -11,16 +11,26 @@ from typing import TYPE_CHECKING, Any
 from symbp.errors import ModelError
 
 if TYPE_CHECKING:
-    from symbp.declare import Network, indices, sizes
+    from symbp.declare import Network, Tensor, indices, sizes
     from symbp.maximum import Maximum
     from symbp.pipeline import derive
 
 __version__ = "0.1.0"
-__all__ = ["Maximum", "ModelError", "Network", "__version__", "derive", "indices", "sizes"]
+__all__ = [
+    "Maximum",
+    "ModelError",
+    "Network",
+    "Tensor",
+    "__version__",
+    "derive",
+    "indices",
+    "sizes",
+]
 
 _HOME = {
     "Maximum": "symbp.maximum",
     "Network": "symbp.declare",
+    "Tensor": "symbp.declare",
     "derive": "symbp.pipeline",
     "indices": "symbp.declare",
     "sizes": "symbp.declare",

@@ -110,6 +110,11 @@ class Tensor:
         """The size of each axis, an expression in the size symbols."""
         return self.declaration.shape
 
+    @property
+    def indices(self) -> tuple[Index, ...]:
+        """The index of each axis, as it was declared."""
+        return self.declaration.indices
+
     def __getitem__(self, key: Any) -> Expr:
         """The entry at these indices, one for each axis; `b[()]` is the scalar b itself."""
         places = key if isinstance(key, tuple) else (key,)

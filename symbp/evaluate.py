@@ -175,7 +175,7 @@ class _Evaluator:
         found = self.real(expr, scope)
         if len(found) > 1:
             raise CompilerError(f"{expr}: an index that depends on a probe")
-        return np.asarray(np.rint(found[0].astype(np.float64)), np.int64)
+        return np.asarray(np.rint(np.asarray(found[0], np.float64)), np.int64)
 
     def enter(
         self, scope: _Scope, index: Idx, low: Expr, high: Expr

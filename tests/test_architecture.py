@@ -29,7 +29,8 @@ LAYERS = (
     ("verify", "explain", "files"),
     ("pipeline", "model_file"),
     ("",),  # symbp itself: what a user imports
-    ("layers.*", "zoo.*"),
+    ("layers.*",),
+    ("zoo.*",),
     ("cli",),
 )
 STAGES = next(line for line in LAYERS if "normalise" in line)
