@@ -222,6 +222,8 @@ def _index(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
 
 
 def _number(self: _Evaluator, expr: Expr, scope: _Scope) -> Array:
+    if expr is sympy.S.NegativeInfinity:
+        return self.constant(-math.inf, scope)
     if not expr.is_finite:
         raise CompilerError(f"direct evaluation does not know the number {expr}")
     return self.constant(self.numbers.number(expr), scope)

@@ -228,7 +228,8 @@ class ExpressionCheck:
 
     def _piecewise(self, node: Piecewise) -> frozenset[Index]:
         conditions = [condition for _, condition in node.args]
-        free = self._all(value for value, _ in node.args) | self._conditions(conditions)
+        values = [value for value, _ in node.args if value is not S.NegativeInfinity]  # a mask
+        free = self._all(values) | self._conditions(conditions)
         if not covers_everything(conditions):
             raise self._error(f"{show(node)} may leave a hole; end it with (value, True)")
         return free
@@ -240,8 +241,8 @@ class ExpressionCheck:
                 free |= self._conditions(condition.args)
             elif isinstance(condition, Relational):
                 free |= self._all(condition.args)
-                if not _reads_values(condition):
-                    what = f"the condition {show(condition)} on indices or sizes"
+                if not _reads_values(condition) and not all(map(_is_place, condition.args)):
+                    what = f"the condition {show(condition)}, no comparison of sums of indices"
                     raise not_yet(f"{self.subject}: {what}")
             elif condition not in (S.true, S.false):
                 raise self._error(f"{show(condition)} is no comparison of values")
@@ -278,6 +279,12 @@ def _reads_values(condition: Relational) -> bool:
     )
 
 
+def _is_place(side: Expr) -> bool:
+    """Whether a side of a condition on indices is c0 + Σ c i with whole numbers or sizes for c, or |c0 + Σ c i|."""
+    inside = side.args[0] if isinstance(side, Abs) else side
+    return bool(inside.is_integer) and affine(inside) is not None
+
+
 def covers_everything(conditions: Iterable[Basic]) -> bool:
     """Whether, for all real values, one of the conditions provably holds.
 
@@ -296,7 +303,7 @@ def covers_everything(conditions: Iterable[Basic]) -> bool:
     if math.prod(2 * len(p) + 1 for p in points.values()) > _MAXIMUM_CASES:
         return False
     # Place 2k + 1 is at the k-th point, the even places are between.
-    for places in product(*(range(2 * len(p) + 1) for p in points.values())):
+    for places in product(*(_places_around(u, p) for u, p in points.items())):
         at = dict(zip(points, places, strict=True))
         truth = {
             r: r.func(slope * (at[u] - 2 * points[u].index(p) - 1), 0)
@@ -305,6 +312,13 @@ def covers_everything(conditions: Iterable[Basic]) -> bool:
         if formula.xreplace(truth) != S.true:
             return False
     return True
+
+
+def _places_around(unit: Expr, points: list[Rational]) -> list[int]:
+    """The places at and between the points; none lies between two integers in a row where u is one itself."""
+    whole = unit.is_integer and all(p.is_Integer for p in points)
+    empty = {2 * k for k in range(1, len(points)) if whole and points[k] - points[k - 1] == 1}
+    return [place for place in range(2 * len(points) + 1) if place not in empty]
 
 
 def _line(relation: Relational) -> tuple[Expr, Rational, int]:

@@ -26,8 +26,10 @@ from sympy import (
     Piecewise,
     Pow,
     Product,
+    S,
     Sum,
     Symbol,
+    exp,
     expand_mul,
 )  # fmt: skip
 from sympy.core.relational import Relational
@@ -123,10 +125,23 @@ class _Convert:
         return Reduce(reducer, inner, bound)
 
     def _cases(self, expr: Piecewise, env: Names) -> Expr:
-        """Piecewise is exhaustive (declare saw to it), so its last branch needs no condition."""
-        *first, last = expr.args
-        flat = [self(x, env) for pair in first for x in pair.args]
-        return Cases(*flat, self(last.expr, env)) if flat else self(last.expr, env)
+        """Piecewise is exhaustive (declare saw to it), so its last branch needs no condition.
+
+        {exp a if P; 0 otherwise} = exp {a if P; −∞ otherwise}, which SymPy folds to the first under a sum.
+        """
+        values = [self(pair.expr, env) for pair in expr.args]
+        conditions = [self(pair.cond, env) for pair in expr.args[:-1]]
+        masked = any(isinstance(v, exp) for v in values)
+        if masked and all(isinstance(v, exp) or v == 0 for v in values):
+            return exp(
+                _branches([v.args[0] if v != 0 else -S.Infinity for v in values], conditions)
+            )
+        return _branches(values, conditions)
+
+
+def _branches(values: list[Expr], conditions: list[Basic]) -> Expr:
+    pairs = [x for pair in zip(values, conditions) for x in pair]
+    return Cases(*pairs, values[-1]) if pairs else values[-1]
 
 
 def _tensor(label: Symbol) -> Symbol:

@@ -186,13 +186,15 @@ class Cases(Expr):
     is_real = True
 
     def __new__(cls, *args: Basic) -> Expr:
-        """Branches that are never taken go, and those behind one that always is."""
+        """Branches that are never taken go, those behind one that always is, and last ones that change nothing."""
         kept: list[Basic] = []
         for value, condition in zip(args[:-1:2], args[1:-1:2]):
             if condition == S.true:
                 return cls(*kept, value)
             if condition != S.false:
                 kept += [value, condition]
+        while kept and kept[-2] == args[-1]:
+            del kept[-2:]
         if not kept:
             return args[-1]
         obj: Expr = Expr.__new__(cls, *kept, args[-1])
