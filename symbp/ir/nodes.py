@@ -178,6 +178,28 @@ class Delta(Expr):
         return f"δ({printer._print(self.args[0])}, {printer._print(self.args[1])})"
 
 
+class Head(Expr):
+    """A plain index at the first places of an axis that is longer than its range. Any other place is itself."""
+
+    is_commutative = True
+    is_integer = True
+    is_real = True
+
+    def __new__(cls, index: Expr) -> Expr:
+        if not isinstance(index, Idx):
+            return index
+        obj: Expr = Expr.__new__(cls, index)
+        return obj
+
+    @property
+    def index(self) -> Index:
+        return self.args[0]
+
+    def _sympystr(self, printer: Any) -> str:
+        text: str = printer._print(self.index)
+        return text
+
+
 class Cases(Expr):
     """The first branch whose condition holds: args are value, condition, value, condition, …, value (otherwise)."""
 
@@ -309,7 +331,7 @@ def slotted(
 
 def is_leaf(node: Basic) -> bool:
     """Whether a node is an array to the scalar function around it: an entry, a reduction, an index used as a number."""
-    return isinstance(node, (Entry, Reduce, Slope, Idx))
+    return isinstance(node, (Entry, Reduce, Slope, Idx, Head))
 
 
 def rebuild(expr: Basic, args: list[Basic]) -> Basic:

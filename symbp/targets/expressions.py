@@ -41,6 +41,7 @@ from symbp.ir.nodes import (
     Cases,
     Delta,
     Entry,
+    Head,
     Index,
     Iverson,
     Reduce,
@@ -371,6 +372,7 @@ class Printer:
 
 Printer._methods = {
     Entry: Printer.entry, Reduce: Printer.reduction, Slope: Printer.others, Idx: Printer.index, Delta: Printer.delta,
+    Head: lambda self, expr: self.index(expr.index),
     Iverson: Printer.iverson, Cases: Printer.cases, Finite: Printer.finite, Largest: Printer.extremum,
     Smallest: Printer.extremum, LogAddExp: Printer.log_add_exp, SafeInverse: Printer.product, Add: Printer.sum,
     Mul: Printer.product, Pow: Printer.power,
