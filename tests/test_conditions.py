@@ -41,6 +41,9 @@ MASKS: dict[str, Callable[[Any, Any, Any], Expr]] = {
     "numbers in two branches": lambda x, y, z: Sum(
         Piecewise((z[p], r < 2), (3, p < 4), (1, True)) ** 2 * z[r] ** 2, r, p
     ),
+    "a mask in a branch": lambda x, y, z: Sum(
+        Piecewise((Piecewise((1, u <= v), (0, True)), u >= 2), (2, True)) * y[u] * y[v], u, v
+    ),
     "a mask as a number": lambda x, y, z: Sum(Piecewise((1, u <= v), (0, True)) * y[v] * y[u], u, v),
     "a logarithm": lambda x, y, z: Sum(Piecewise((log(x[s, u] ** 2), u >= 1), (0, True)) * y[u], u, s),
 }  # fmt: skip
@@ -189,9 +192,29 @@ def difference() -> Network:
     return net
 
 
+def masked_ends() -> Network:
+    net = Network("masked_ends")
+    x, q2 = net.param("x", h), indices("q2", H + 2)
+    y = net.define("y", q, Piecewise((x[q - 1], And(q >= 1, q <= H)), (-oo, True)))
+    z = net.define("z", q, exp(y[q]) / Sum(exp(y[q2]), q2))
+    net.loss(Sum(z[q] ** 3 * (q + 1), q))
+    return net
+
+
+def one_within_another() -> Network:
+    net = Network("nested")
+    x, q2 = net.param("x", h), indices("q2", H + 2)
+    inner = Piecewise((x[q - 1] * x[q2 - 1], And(q >= 1, q <= H)), (2, True))
+    y = Piecewise((inner, And(q2 >= 1, q2 <= H)), (x[0], True))
+    net.loss(Sum(net.define("y", (q, q2), y)[q, q2] ** 2 * (q + 2 * q2), q, q2))
+    return net
+
+
 @pytest.mark.parametrize(
     "build",
     [
+        masked_ends,
+        one_within_another,
         padded,
         joined,
         joined_within_a_function,

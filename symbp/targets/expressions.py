@@ -294,7 +294,7 @@ class Printer:
     def cases(self, expr: Cases) -> Code:
         if expr.otherwise == 0 and [v for v, _ in expr.branches] == [1]:
             return self.condition(expr.branches[0][1])
-        values = [self(v) for v, _ in expr.branches] + [self(expr.otherwise)]
+        values = [self.numeric(self(v)) for v in (*expr.args[:-1:2], expr.otherwise)]
         conditions = [self.condition(c) for _, c in expr.branches]
         axes = union([*values, *conditions], self.frame)
         text, numbers = align(values[-1], axes).text, values[-1].kind == "python"
