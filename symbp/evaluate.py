@@ -248,7 +248,10 @@ def _sum(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
 
 
 def _product(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
-    return _reduction(self, expr, scope, partial(self.numbers.multiply.reduce, axis=-1), 1)
+    def fold(body: Array) -> Array:
+        return reduce(self.numbers.multiply, np.moveaxis(body, -1, 0), self.numbers.array(1))
+
+    return _reduction(self, expr, scope, fold, 1)
 
 
 def _maximum(self: _Evaluator, expr: Any, scope: _Scope) -> Array:

@@ -183,7 +183,6 @@ class Head(Expr):
 
     is_commutative = True
     is_integer = True
-    is_real = True
 
     def __new__(cls, index: Expr) -> Expr:
         if not isinstance(index, Idx):
@@ -194,10 +193,6 @@ class Head(Expr):
     @property
     def index(self) -> Index:
         return self.args[0]
-
-    def _sympystr(self, printer: Any) -> str:
-        text: str = printer._print(self.index)
-        return text
 
 
 class Cases(Expr):
