@@ -23,6 +23,7 @@ from symbp.ir.network import Equation
 from symbp.ir.nodes import (
     Delta,
     Entry,
+    Head,
     Index,
     Reduce,
     Slope,
@@ -273,7 +274,7 @@ def partials_of(expr: Expr) -> tuple[Term, ...]:
     scalar = scalar.replace(Abs, Magnitude).replace(sign, Sign)
     out: list[Term] = []
     for node, slot in slots.items():
-        if isinstance(node, Idx):
+        if isinstance(node, (Idx, Head)):
             continue
         outer = _scalar_derivative(_with_norms(scalar, back), slot).xreplace(back)
         if outer == 0:

@@ -222,6 +222,8 @@ def _index(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
 
 
 def _number(self: _Evaluator, expr: Expr, scope: _Scope) -> Array:
+    if expr is sympy.S.NegativeInfinity:
+        return self.constant(-math.inf, scope)
     if not expr.is_finite:
         raise CompilerError(f"direct evaluation does not know the number {expr}")
     return self.constant(self.numbers.number(expr), scope)
@@ -246,7 +248,10 @@ def _sum(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
 
 
 def _product(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
-    return _reduction(self, expr, scope, partial(self.numbers.multiply.reduce, axis=-1), 1)
+    def fold(body: Array) -> Array:
+        return reduce(self.numbers.multiply, np.moveaxis(body, -1, 0), self.numbers.array(1))
+
+    return _reduction(self, expr, scope, fold, 1)
 
 
 def _maximum(self: _Evaluator, expr: Any, scope: _Scope) -> Array:

@@ -55,7 +55,9 @@ from symbp.errors import ModelError
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import Index
 from symbp.maximum import Maximum
+from symbp.ranges import fits, ranges, region
 from symbp.validate import (
+    Ranges,
     affine,
     check_entry,
     check_index,
@@ -90,6 +92,9 @@ _MAXIMUM_CASES = 2_000
 """How many cases the proof that a Piecewise has no hole tries before it gives up."""
 
 
+_Key = frozenset[tuple[Index, tuple[Expr, Expr]]]
+
+
 def check_value(subject: str, value: object) -> Expr:
     """A SymPy expression that stands for a number. Strings are refused, never evaluated."""
     try:
@@ -118,14 +123,23 @@ class ExpressionCheck:
         self.atoms = atoms
         self.indices: dict[Index, None] = {}
         self.sizes: dict[Symbol, None] = {}
-        self._free: dict[Basic, frozenset[Index]] = {}  # each distinct subexpression is seen once
+        # each distinct subexpression is seen once for each branch that it stands in
+        self._free: dict[tuple[Basic, _Key], frozenset[Index]] = {}
+        self._ranges: Ranges = {}  # where the branch is taken that is being checked
+        self._guarded: set[tuple[Basic, _Key]] = (
+            set()
+        )  # entries that would leave their axes elsewhere
 
     def free(self, node: Basic) -> frozenset[Index]:
         """The free indices of a subexpression, which is checked on the way."""
-        found = self._free.get(node)
+        key = node, self._key()
+        found = self._free.get(key)
         if found is None:
-            found = self._free[node] = self._visit(node)
+            found = self._free[key] = self._visit(node)
         return found
+
+    def _key(self) -> _Key:
+        return frozenset(self._ranges.items())
 
     def _all(self, nodes: Iterable[Basic]) -> frozenset[Index]:
         return reduce(frozenset.union, map(self.free, nodes), frozenset())
@@ -167,7 +181,10 @@ class ExpressionCheck:
         if node.base not in self.atoms:
             raise self._foreign(str(node.base.label), tuple(node.base.shape or ()))
         name = self.atoms[node.base]
-        check_entry(name, self.declarations[name].shape, node.indices, self._integer_scalars())
+        shape, scalars = self.declarations[name].shape, self._integer_scalars()
+        check_entry(name, shape, node.indices, scalars, self._ranges)
+        if self._ranges and not fits(node.indices, shape):
+            self._guarded.add((node, self._key()))
         return self._places(node.indices)
 
     def _integer_scalars(self) -> list[Basic]:
@@ -212,7 +229,11 @@ class ExpressionCheck:
 
     def _reduction(self, node: ExprWithLimits) -> frozenset[Index]:
         name = type(node).__name__
+        outside = self._ranges
+        bound = {limit[0] for limit in node.limits}
+        self._ranges = {i: r for i, r in outside.items() if i not in bound}
         free = self.free(node.function)
+        self._ranges = outside
         for index, low, high in node.limits:
             if not isinstance(index, Idx):
                 raise self._error(
@@ -228,9 +249,27 @@ class ExpressionCheck:
 
     def _piecewise(self, node: Piecewise) -> frozenset[Index]:
         conditions = [condition for _, condition in node.args]
-        free = self._all(value for value, _ in node.args) | self._conditions(conditions)
+        free = self._conditions(conditions)
+        left: Basic = S.true  # where no branch before this one was taken
+        for value, condition in node.args:
+            if value is not S.NegativeInfinity:  # a mask
+                free |= self._branch(value, And(left, condition))
+            left = And(left, Not(condition))
         if not covers_everything(conditions):
             raise self._error(f"{show(node)} may leave a hole; end it with (value, True)")
+        return free
+
+    def _branch(self, value: Expr, taken: Basic) -> frozenset[Index]:
+        """A value is read where it is taken: that must be a range of each index, if it could not be read elsewhere."""
+        outside = self._ranges
+        self._ranges, exact = ranges(taken, outside)
+        free, key = self.free(value), self._key()
+        read = next((e for e in value.atoms(Indexed) if (e, key) in self._guarded), None)
+        if read is not None and not (exact and region(self._ranges)):
+            raise not_yet(
+                f"{self.subject}: {show(read)} where {show(taken)}, no range of each index"
+            )
+        self._ranges = outside
         return free
 
     def _conditions(self, conditions: Iterable[Basic]) -> frozenset[Index]:
@@ -240,8 +279,8 @@ class ExpressionCheck:
                 free |= self._conditions(condition.args)
             elif isinstance(condition, Relational):
                 free |= self._all(condition.args)
-                if not _reads_values(condition):
-                    what = f"the condition {show(condition)} on indices or sizes"
+                if not _reads_values(condition) and not all(map(_is_place, condition.args)):
+                    what = f"the condition {show(condition)}, no comparison of sums of indices"
                     raise not_yet(f"{self.subject}: {what}")
             elif condition not in (S.true, S.false):
                 raise self._error(f"{show(condition)} is no comparison of values")
@@ -257,7 +296,7 @@ class ExpressionCheck:
                 raise not_yet(f"{self.subject}: {show(node)}, no sum of indices times sizes")
             return self._places(node.args)  # 0 where it leaves the range
         subject = f"{self.subject}: {show(node)} over index {first}"
-        check_position(subject, check_index(first), rest[0], self._integer_scalars())
+        check_position(subject, check_index(first), rest[0], self._integer_scalars(), {})
         return self._places(node.args)
 
     def _unsupported(self, node: Basic) -> ModelError:
@@ -278,6 +317,12 @@ def _reads_values(condition: Relational) -> bool:
     )
 
 
+def _is_place(side: Expr) -> bool:
+    """Whether a side of a condition on indices is c0 + Σ c i with whole numbers or sizes for c, or |c0 + Σ c i|."""
+    inside = side.args[0] if isinstance(side, Abs) else side
+    return bool(inside.is_integer) and affine(inside) is not None
+
+
 def covers_everything(conditions: Iterable[Basic]) -> bool:
     """Whether, for all real values, one of the conditions provably holds.
 
@@ -296,7 +341,7 @@ def covers_everything(conditions: Iterable[Basic]) -> bool:
     if math.prod(2 * len(p) + 1 for p in points.values()) > _MAXIMUM_CASES:
         return False
     # Place 2k + 1 is at the k-th point, the even places are between.
-    for places in product(*(range(2 * len(p) + 1) for p in points.values())):
+    for places in product(*(_places_around(u, p) for u, p in points.items())):
         at = dict(zip(points, places, strict=True))
         truth = {
             r: r.func(slope * (at[u] - 2 * points[u].index(p) - 1), 0)
@@ -305,6 +350,13 @@ def covers_everything(conditions: Iterable[Basic]) -> bool:
         if formula.xreplace(truth) != S.true:
             return False
     return True
+
+
+def _places_around(unit: Expr, points: list[Rational]) -> list[int]:
+    """The places at and between the points; none lies between two integers in a row where u is one itself."""
+    whole = unit.is_integer and all(p.is_Integer for p in points)
+    empty = {2 * k for k in range(1, len(points)) if whole and points[k] - points[k - 1] == 1}
+    return [place for place in range(2 * len(points) + 1) if place not in empty]
 
 
 def _line(relation: Relational) -> tuple[Expr, Rational, int]:

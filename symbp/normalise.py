@@ -13,6 +13,7 @@ from typing import Any
 from sympy import (
     Abs,
     Add,
+    And,
     Basic,
     Eq,
     Expr,
@@ -23,35 +24,44 @@ from sympy import (
     Max,
     Min,
     Mul,
+    Not,
     Piecewise,
     Pow,
     Product,
+    S,
     Sum,
     Symbol,
+    exp,
+    expand,
     expand_mul,
 )  # fmt: skip
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanFunction
 
-from symbp.errors import CompilerError
+from symbp.errors import CompilerError, ModelError
 from symbp.ir.functions import Largest, Smallest
 from symbp.ir.network import Declared, Equation
 from symbp.ir.nodes import (
     Cases,
     Delta,
     Entry,
+    Head,
     Index,
     Iverson,
     Reduce,
+    entries,
     free_indices,
     is_placed,
     size_of,
+    substitute,
+    transform,
     walk,
 )
 from symbp.ir.program import Program
 from symbp.maximum import Maximum
+from symbp.ranges import fits, ranges
 from symbp.rewrite import contract, fresh_index
-from symbp.validate import provably_inside
+from symbp.validate import Ranges, provably_inside, same_size
 
 Names = Mapping[Basic, Expr]
 
@@ -61,20 +71,31 @@ def normalise(declared: Declared) -> Program:
     scalars = frozenset(
         d.name for d in declared.declarations.values() if not d.indices and d.kind != "constant"
     )
+    shapes = {d.name: d.shape for d in declared.declarations.values()}
     equations = [*declared.equations, *([declared.loss] if declared.loss else [])]
     return Program(
         declared.name,
         declared.declarations,
-        tuple(_equation(eq, scalars, declared.indices) for eq in equations),
+        tuple(_equation(eq, scalars, shapes, declared.indices) for eq in equations),
         declared.loss.name if declared.loss else None,
         declared.outputs,
         declared.indices,
     )
 
 
-def _equation(eq: Equation, scalars: frozenset[str], pool: tuple[Index, ...]) -> Equation:
-    convert = _Convert(scalars, pool, set(eq.indices))
-    return Equation(eq.name, eq.indices, convert(eq.expr, {}), eq.where)
+def _equation(
+    eq: Equation,
+    scalars: frozenset[str],
+    shapes: Mapping[str, tuple[Expr, ...]],
+    pool: tuple[Index, ...],
+) -> Equation:
+    convert = _Convert(scalars, shapes, pool, set(eq.indices))
+    found = convert(eq.expr, {})
+    for entry in entries(found):
+        if not fits(entry.indices, shapes[entry.tensor]):
+            message = f"{eq.name}: {entry} under conditions of several branches: not supported yet"
+            raise ModelError(message, eq.where)
+    return Equation(eq.name, eq.indices, found, eq.where)
 
 
 @dataclass
@@ -82,6 +103,7 @@ class _Convert:
     """SymPy to IR within one equation; `taken` grows by every index bound so far."""
 
     scalars: frozenset[str]
+    shapes: Mapping[str, tuple[Expr, ...]]
     pool: tuple[Index, ...]
     taken: set[Index]
 
@@ -123,10 +145,72 @@ class _Convert:
         return Reduce(reducer, inner, bound)
 
     def _cases(self, expr: Piecewise, env: Names) -> Expr:
-        """Piecewise is exhaustive (declare saw to it), so its last branch needs no condition."""
-        *first, last = expr.args
-        flat = [self(x, env) for pair in first for x in pair.args]
-        return Cases(*flat, self(last.expr, env)) if flat else self(last.expr, env)
+        """Piecewise is exhaustive (declare saw to it), so its last branch needs no condition.
+
+        {exp a if P; 0 otherwise} = exp {a if P; −∞ otherwise}, which SymPy folds to the first under a sum.
+        """
+        values = [self(pair.expr, env) for pair in expr.args]
+        conditions = [self(pair.cond, env) for pair in expr.args[:-1]]
+        masked = any(isinstance(v, exp) for v in values)
+        if masked and all(isinstance(v, exp) or v == 0 for v in values):
+            return exp(
+                _branches([v.args[0] if v != 0 else -S.Infinity for v in values], conditions)
+            )
+        values = self._embedded(values, conditions) if conditions else values
+        placed = Add(*values[len(conditions) + 1 :])
+        return placed + _branches(values[: len(conditions) + 1], conditions)
+
+    def _embedded(self, values: list[Expr], conditions: list[Basic]) -> list[Expr]:
+        """{x[u − 1] if 1 ≤ u ≤ H; 0 otherwise} = Σ_j δ(u, j + 1) x[j]: what may be read only where it is taken.
+
+        Such values are 0 in the branches, and are terms behind these.
+        """
+        left: Basic = S.true
+        found, placed = [], []
+        for value, condition in zip(values, [*conditions, S.true]):
+            known, _ = ranges(And(left, condition))
+            left = And(left, Not(condition))
+            reads = [(e, self.shapes[e.tensor]) for e in entries(value)]
+            if all(fits(e.indices, shape) for e, shape in reads):
+                found.append(value)
+                continue
+            found.append(S.Zero)
+            placed.append(self._placed(value, known))
+        return [*found, *placed]
+
+    def _placed(self, value: Expr, known: Ranges) -> Expr:
+        """The value over new indices that run over these ranges, each at its place."""
+        at: dict[Basic, Expr] = {}
+        for index, (first, last) in known.items():
+            name = Symbol(index.name, integer=True)
+            bound = fresh_index(Idx(name, (0, expand(last - first))), self.taken, self.pool)
+            self.taken.add(bound)
+            at[index] = bound + first if first != 0 else Head(bound)
+        own = frozenset().union(*(free_indices(place) for place in at.values()))
+
+        def visit(node: Basic) -> Basic | None:
+            if not isinstance(node, Entry):
+                return None
+            shape = self.shapes[node.tensor]
+            places = (_fitted(p, size, own) for p, size in zip(node.indices, shape))
+            return Entry(node.args[0], *places)
+
+        moved = transform(substitute(value, at), visit)
+        deltas = Mul(*(Delta(index, place) for index, place in at.items()))
+        return Reduce("sum", deltas * moved, *sorted(own, key=str))
+
+
+def _fitted(place: Expr, size: Expr, own: frozenset[Index]) -> Expr:
+    """A new index as the place on an axis: itself where it runs over all of it."""
+    index = place.index if isinstance(place, Head) else place
+    if index not in own:
+        return place
+    return index if same_size(size_of(index), size) else Head(index)
+
+
+def _branches(values: list[Expr], conditions: list[Basic]) -> Expr:
+    pairs = [x for pair in zip(values, conditions) for x in pair]
+    return Cases(*pairs, values[-1]) if pairs else values[-1]
 
 
 def _tensor(label: Symbol) -> Symbol:

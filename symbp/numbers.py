@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import cycle
 from random import Random
@@ -68,9 +68,17 @@ def numpy_numbers(dtype: type[np.inexact[Any]]) -> Numbers:
     return Numbers(lambda data: np.asarray(data, dtype), number, np.real, _NUMPY_FUNCTIONS)
 
 
+def _multiply_complex(a: Array, b: Array) -> Array:
+    """The product, where −∞ without an imaginary part times a real number is no NaN."""
+    product = np.asarray(a * b)
+    if np.isfinite(product).all():
+        return product
+    return np.where((a.imag == 0) & (b.imag == 0), a.real * b.real + 0j, product)
+
+
 FLOAT64 = numpy_numbers(np.float64)
 LONGDOUBLE = numpy_numbers(np.longdouble)
-COMPLEX128 = numpy_numbers(np.complex128)
+COMPLEX128 = replace(numpy_numbers(np.complex128), multiply=_multiply_complex)
 
 
 @lru_cache(maxsize=16)

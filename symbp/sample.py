@@ -18,6 +18,7 @@ from sympy.concrete.expr_with_limits import ExprWithLimits
 from symbp.evaluate import whole
 from symbp.ir.network import Declaration, Declared
 from symbp.numbers import Array
+from symbp.ranges import fits
 from symbp.validate import reach
 
 LAWS: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
@@ -83,7 +84,7 @@ class Sampler:
         self._symbols = sorted(names - set(declared.declarations))
         places = [p for n in nodes if isinstance(n, Indexed) for p in zip(n.indices, n.shape)]
         plain = [(p, size) for p, size in places if not p.has(Indexed, *self._scalars())]
-        self._places = [(end, size) for p, size in plain for end in reach(p)]
+        self._places = [(end, size) for p, size in plain if fits([p], [size]) for end in reach(p)]
         self._gathered = [(_name(p), size) for p, size in places if _name(p)]
 
     def _scalars(self) -> list[Symbol]:

@@ -27,7 +27,7 @@ from sympy import (
 
 from symbp.errors import CompilerError
 from symbp.ir.functions import Largest, LogAddExp, SafeInverse, Smallest
-from symbp.ir.nodes import Cases, Delta, Entry, Index, Iverson, Reduce, Slope, opened
+from symbp.ir.nodes import Cases, Delta, Entry, Head, Index, Iverson, Reduce, Slope, opened
 from symbp.maximum import Maximum
 
 _REDUCERS = {"sum": Sum, "product": Product, "maximum": Maximum}
@@ -68,6 +68,8 @@ def _entry(entry: Entry, indices: Mapping[str, tuple[Index, ...]]) -> Expr:
 def _node(node: Basic, args: list[Any]) -> Any:
     if isinstance(node, Iverson):
         return Piecewise((Integer(1), args[0]), (Integer(0), True))
+    if isinstance(node, Head):
+        return args[0]
     if isinstance(node, Delta):
         return KroneckerDelta(*args)
     if isinstance(node, Cases):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keyword
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import FrameType
 
@@ -22,6 +22,7 @@ from sympy import (
     Float,
     Idx,
     Indexed,
+    Integer,
     Mul,
     Pow,
     Rational,
@@ -35,7 +36,7 @@ from sympy.core.sympify import _sympify
 from sympy.logic.boolalg import BooleanAtom
 
 from symbp.errors import ModelError
-from symbp.ir.nodes import Index, free_indices, size_of
+from symbp.ir.nodes import Head, Index, free_indices, size_of
 
 RESERVED = frozenset(
     "np numpy params cache arrays adjoints outputs rng learning_rate grads dtype loss PARAMETERS INPUTS"
@@ -47,6 +48,9 @@ RESERVED = frozenset(
 
 HIDDEN_BY_A_MODULE = frozenset({"numpy", "symbp"})
 """Names no network may have: its module would hide a package that it, or its test, imports."""
+
+Ranges = Mapping[Index, tuple[Expr, Expr]]
+"""The first and the last value that an index has where a condition holds."""
 
 _SYMBP = os.path.join(os.path.dirname(__file__), "")
 _SYMPY = os.path.join(os.path.dirname(sympy.__file__), "")
@@ -185,10 +189,15 @@ def same_size(left: Expr, right: Expr) -> bool:
     return bool(expand(left - right) == 0)
 
 
-def provably_inside(place: Expr, size: Expr) -> bool:
+def provably_inside(place: Expr, size: Expr, ranges: Ranges | None = None) -> bool:
     """Whether a place is on an axis of this size for all values of the sizes in both."""
-    first, last = reach(place)
-    return bool(_least(first).is_nonnegative and _least(size - 1 - last).is_nonnegative)
+    first, last = reach(place, ranges)
+    return never_negative(first) and never_negative(size - 1 - last)
+
+
+def never_negative(size: Expr) -> bool:
+    """Whether a size expression is provably 0 or more."""
+    return bool(_least(size).is_nonnegative)
 
 
 @lru_cache(maxsize=10_000)
@@ -232,8 +241,11 @@ def check_entry(
     shape: tuple[Expr, ...],
     key: tuple[object, ...],
     scalars: Collection[Basic] = (),
+    ranges: Ranges | None = None,
 ) -> tuple[Expr, ...]:
     """The indices of `tensor[key]`, one for each axis.
+
+    `ranges` bound indices where the entry is read; without them it is not yet known where that is.
 
     Each is an index of exactly the axis's size, an integer or size expression that is not provably
     outside the axis, or an entry of an integer tensor; `scalars` are the integer tensors without axes.
@@ -245,7 +257,7 @@ def check_entry(
             f"{entry}: {tensor} has shape {show_shape(shape)}, so it takes {takes}, not {len(key)}"
         )
     return tuple(
-        check_position(f"{entry}: axis {axis} of {tensor}", size, index, scalars)
+        check_position(f"{entry}: axis {axis} of {tensor}", size, index, scalars, ranges)
         for axis, (size, index) in enumerate(zip(shape, key, strict=True))
     )
 
@@ -262,11 +274,17 @@ def _position(index: object) -> str:
 
 
 def check_position(
-    subject: str, size: Expr, index: object, scalars: Collection[Basic] = ()
+    subject: str,
+    size: Expr,
+    index: object,
+    scalars: Collection[Basic] = (),
+    ranges: Ranges | None = None,
 ) -> Expr:
     """One index at an axis of this size; `subject` names the axis."""
     if isinstance(index, Idx):
         runs = check_index(index)
+        if ranges is None or index in ranges and provably_inside(index, size, ranges):
+            return index
         if not same_size(runs, size):
             raise model_error(f"{subject} has size {size}, but index {index} runs over size {runs}")
         return index
@@ -277,10 +295,12 @@ def check_position(
     value = _expression(index)
     if value is None:
         raise model_error(f"{subject} is indexed by {show(index)}, which is no index")
-    return _check_arithmetic(f"{subject} is indexed by {show(index)}", size, value, scalars)
+    return _check_arithmetic(f"{subject} is indexed by {show(index)}", size, value, scalars, ranges)
 
 
-def _check_arithmetic(subject: str, size: Expr, value: Expr, scalars: Collection[Basic]) -> Expr:
+def _check_arithmetic(
+    subject: str, size: Expr, value: Expr, scalars: Collection[Basic], ranges: Ranges | None
+) -> Expr:
     """An index that is no plain `Idx`: a number or a size expression, not provably outside the axis.
 
     One that is not provably inside either is checked by the emitted module, when the sizes are known.
@@ -302,7 +322,9 @@ def _check_arithmetic(subject: str, size: Expr, value: Expr, scalars: Collection
         raise not_yet(f"{subject}, which is no sum of indices times sizes")
     if not value.has(Idx) and not _is_size_arithmetic(value):
         raise model_error(f"{subject}, which is no integer expression of sizes")
-    first, last = reach(value)
+    if ranges is None and value.has(Idx) or provably_inside(value, size, ranges):
+        return value
+    first, last = reach(value, ranges)
     if _least(last).is_negative or _least(size - 1 - first).is_negative:
         fault = "negative" if _least(last).is_negative else "outside"
         raise model_error(f"{subject}, which is {fault}; its last entry is {size - 1}")
@@ -315,7 +337,7 @@ def _check_arithmetic(subject: str, size: Expr, value: Expr, scalars: Collection
 
 def line(place: Expr) -> tuple[Expr, dict[Index, Expr]]:
     """(c0, {index: c}) of an affine place c0 + Σ c i."""
-    opened = expand(place)
+    opened = expand(place.replace(Head, lambda index: index))
     steps = {i: opened.coeff(i) for i in sorted(free_indices(place), key=str)}
     return expand(opened - Add(*(c * i for i, c in steps.items()))), steps
 
@@ -335,9 +357,13 @@ def _mentions_index(expr: Expr) -> bool:
     return any(isinstance(e, (Idx, Indexed)) for e in subexpressions(expr))
 
 
-def reach(place: Expr) -> tuple[Expr, Expr]:
-    """The first and the last place that an affine index reaches while its indices run."""
+def reach(place: Expr, ranges: Ranges | None = None) -> tuple[Expr, Expr]:
+    """The first and the last place that an affine index reaches while its indices run, or in `ranges` of them."""
     start, steps = affine(place) or (place, {})
-    ends = [(c * (size_of(i) - 1), _least(c).is_positive) for i, c in steps.items()]
-    first = start + Add(*(end for end, up in ends if not up))
-    return expand(first), expand(start + Add(*(end for end, up in ends if up)))
+    first = last = start
+    for index, step in steps.items():
+        low, high = (ranges or {}).get(index, (Integer(0), size_of(index) - 1))
+        up = _least(step).is_positive
+        first += step * (low if up else high)
+        last += step * (high if up else low)
+    return expand(first), expand(last)

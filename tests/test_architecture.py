@@ -20,7 +20,7 @@ LAYERS = (
     ("ir.*", "numbers"),
     ("notation.*", "functions", "layout", "report", "results", "rewrite"),
     ("contraction", "shapes", "validate"),
-    ("maximum",),
+    ("maximum", "ranges"),
     ("rules.*", "targets.*", "expressions", "initial", "share", "sympify"),
     ("declare", "normalise", "differentiate", "simplify", "stabilise", "lower", "emit"),
     ("evaluate",),

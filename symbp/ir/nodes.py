@@ -178,6 +178,23 @@ class Delta(Expr):
         return f"δ({printer._print(self.args[0])}, {printer._print(self.args[1])})"
 
 
+class Head(Expr):
+    """A plain index at the first places of an axis that is longer than its range. Any other place is itself."""
+
+    is_commutative = True
+    is_integer = True
+
+    def __new__(cls, index: Expr) -> Expr:
+        if not isinstance(index, Idx):
+            return index
+        obj: Expr = Expr.__new__(cls, index)
+        return obj
+
+    @property
+    def index(self) -> Index:
+        return self.args[0]
+
+
 class Cases(Expr):
     """The first branch whose condition holds: args are value, condition, value, condition, …, value (otherwise)."""
 
@@ -186,13 +203,15 @@ class Cases(Expr):
     is_real = True
 
     def __new__(cls, *args: Basic) -> Expr:
-        """Branches that are never taken go, and those behind one that always is."""
+        """Branches that are never taken go, those behind one that always is, and last ones that change nothing."""
         kept: list[Basic] = []
         for value, condition in zip(args[:-1:2], args[1:-1:2]):
             if condition == S.true:
                 return cls(*kept, value)
             if condition != S.false:
                 kept += [value, condition]
+        while kept and kept[-2] == args[-1]:
+            del kept[-2:]
         if not kept:
             return args[-1]
         obj: Expr = Expr.__new__(cls, *kept, args[-1])
@@ -307,7 +326,7 @@ def slotted(
 
 def is_leaf(node: Basic) -> bool:
     """Whether a node is an array to the scalar function around it: an entry, a reduction, an index used as a number."""
-    return isinstance(node, (Entry, Reduce, Slope, Idx))
+    return isinstance(node, (Entry, Reduce, Slope, Idx, Head))
 
 
 def rebuild(expr: Basic, args: list[Basic]) -> Basic:

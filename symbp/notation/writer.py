@@ -35,7 +35,7 @@ from sympy.core.relational import Relational
 
 from symbp.errors import CompilerError
 from symbp.ir.functions import Magnitude, SafeInverse
-from symbp.ir.nodes import Cases, Delta, Entry, Index, Iverson, Reduce, Slope
+from symbp.ir.nodes import Cases, Delta, Entry, Head, Index, Iverson, Reduce, Slope
 from symbp.notation.order import SCALAR, Order, Quotient, common_number, is_negative_sum
 
 # functions that people write by another name than that of their class
@@ -229,6 +229,10 @@ class Writer(ABC):
     @write.register(Delta)
     def _(self, expr: Delta) -> Piece:
         return self.delta(expr.args)
+
+    @write.register(Head)
+    def _(self, expr: Head) -> Piece:
+        return self.write(expr.index)
 
     @write.register(Cases)
     def _(self, expr: Cases) -> Piece:

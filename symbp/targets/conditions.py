@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sympy import And, Basic, Not, Or
+from sympy import Abs, And, Basic, Not, Or
 from sympy.core.relational import Eq, Ge, Gt, Le, Lt, Ne, Relational
 
 from symbp.errors import CompilerError
@@ -20,7 +20,7 @@ def condition(expr: Basic, value: Show, position: Show, frame: Sequence[Index]) 
     """A relation, or relations joined by and, or, not: of values, or of integers by their positions."""
     if isinstance(expr, Relational):
         real = any(isinstance(n, Entry) and not n.is_whole for n in walk(expr))
-        sides = [value(a) if real else position(a) for a in expr.args]
+        sides = [value(a) if real else _whole_number(a, position) for a in expr.args]
         axes = union(sides, frame)
         left, right = (align(s, axes).at(COMPARE + 1) for s in sides)
         return Code(f"{left} {RELATIONS[expr.func]} {right}", COMPARE, axes, "bool")
@@ -34,3 +34,11 @@ def condition(expr: Basic, value: Show, position: Show, frame: Sequence[Index]) 
         text = f" {word} ".join(align(p, axes).at(level + 1) for p in parts)
         return Code(text, level, axes, "bool")
     raise CompilerError(f"the NumPy target has no text for the condition {expr}")
+
+
+def _whole_number(side: Basic, position: Show) -> Code:
+    """A place, or how far two of them are apart."""
+    if not isinstance(side, Abs):
+        return position(side)
+    apart = position(side.args[0])
+    return Code(f"np.abs({apart.text})", ATOM, apart.axes)

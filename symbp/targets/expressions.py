@@ -41,6 +41,7 @@ from symbp.ir.nodes import (
     Cases,
     Delta,
     Entry,
+    Head,
     Index,
     Iverson,
     Reduce,
@@ -133,6 +134,8 @@ class Printer:
             return Code(text, NEGATE if text.startswith("-") else ATOM, (), "python")
         if isinstance(expr, Symbol):
             return Code(expr.name, ATOM, (), "python")
+        if expr is S.NegativeInfinity:
+            return Code("-np.inf", NEGATE, (), "python")
         if expr in (pi, E):
             return Code("np.pi" if expr == pi else "np.e", ATOM, (), "python")
         if expr.is_number and not expr.is_Rational:
@@ -289,14 +292,17 @@ class Printer:
         return Code(f"np.where({code.at(COMPARE + 1)} > 0, {code.text}, np.inf)", ATOM, code.axes)
 
     def cases(self, expr: Cases) -> Code:
-        values = [self(v) for v, _ in expr.branches] + [self(expr.otherwise)]
+        if expr.otherwise == 0 and [v for v, _ in expr.branches] == [1]:
+            return self.condition(expr.branches[0][1])
+        values = [self.numeric(self(v)) for v in (*expr.args[:-1:2], expr.otherwise)]
         conditions = [self.condition(c) for _, c in expr.branches]
         axes = union([*values, *conditions], self.frame)
-        text = align(values[-1], axes).text
+        text, numbers = align(values[-1], axes).text, values[-1].kind == "python"
         for value, test in reversed(list(zip(values, conditions))):
             text = f"np.where({align(test, axes).text}, {align(value, axes).text}, {text})"
-        if all(v.kind == "python" for v in values):
-            text += f".astype({self.dtype})"
+            if numbers and value.kind == "python":  # an array of its own type beside no other
+                text += f".astype({self.dtype})"
+            numbers = False
         return Code(text, ATOM, axes)
 
     def condition(self, expr: Basic) -> Code:
@@ -366,6 +372,7 @@ class Printer:
 
 Printer._methods = {
     Entry: Printer.entry, Reduce: Printer.reduction, Slope: Printer.others, Idx: Printer.index, Delta: Printer.delta,
+    Head: lambda self, expr: self.index(expr.index),
     Iverson: Printer.iverson, Cases: Printer.cases, Finite: Printer.finite, Largest: Printer.extremum,
     Smallest: Printer.extremum, LogAddExp: Printer.log_add_exp, SafeInverse: Printer.product, Add: Printer.sum,
     Mul: Printer.product, Pow: Printer.power,

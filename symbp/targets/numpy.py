@@ -222,6 +222,7 @@ def _undecided(program: Program, assigns: tuple[Assign, ...]) -> tuple[Place, ..
         for entry in entries(a.expr)
         for axis, place in enumerate(entry.indices)
         if not isinstance(place, (Idx, Entry))
+        and not provably_inside(place, shapes[entry.tensor][axis])
         for end in dict.fromkeys(reach(place))
     ]
     order = list(shapes)
