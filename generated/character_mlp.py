@@ -188,7 +188,7 @@ def backward(params, cache):
     # ∂L/∂bndiff2[s,a] = −(Σ_s' ∂L/∂bnraw[s',a] bndiff[s',a]) / (2 n (1e−05
     #     + bnvari[a])^(3/2))  (n, u)
     dbndiff2 = np.broadcast_to(
-        -(bndiff.T * dbnraw.T).sum(axis=1) / (2 * n * (bnvari + 1e-05) ** 1.5), (n, u)
+        -(bndiff * dbnraw).sum(axis=0) / (2 * n * (bnvari + 1e-05) ** 1.5), (n, u)
     ).copy()
     # ∂L/∂bndiff[s,a] = 2 ∂L/∂bndiff2[s,a] bndiff[s,a] + ∂L/∂bnraw[s,a] bnvar_inv[a]
     #     (n, u)
@@ -204,7 +204,7 @@ def backward(params, cache):
     # ∂L/∂b1[a] = 0  (u,)
     db1 = np.full((u,), 0, dtype=b1.dtype)
     # ∂L/∂bngain[a] = Σ_s ∂L/∂hpreact[s,a] bnraw[s,a]  (u,)
-    dbngain = (bnraw.T * dhpreact.T).sum(axis=1)
+    dbngain = (bnraw * dhpreact).sum(axis=0)
     # ∂L/∂bnbias[a] = Σ_s ∂L/∂hpreact[s,a]  (u,)
     dbnbias = dhpreact.sum(axis=0)
     # ∂L/∂W2[i,a] = Σ_s ∂L/∂logits[s,i] h[s,a]  (k, u)

@@ -39,9 +39,15 @@ def _merged(operands: Sequence[Code], frame: Sequence[Index]) -> list[Code]:
     for code in operands:
         groups.setdefault(frozenset(code.axes), []).append(code)
     return [
-        g[0] if len(g) == 1 and g[0].kind == "float" else multiply(g, (), frame)
-        for g in groups.values()
+        g[0] if len(g) == 1 and g[0].kind == "float" else product(g, frame) for g in groups.values()
     ]
+
+
+def product(codes: Sequence[Code], frame: Sequence[Index]) -> Code:
+    """Π in the layout of the operand that has every axis: nothing is transposed before it is summed."""
+    whole = max((c.axes for c in codes), key=len)
+    every = {i for c in codes for i in c.axes}
+    return multiply(codes, (), whole if set(whole) == every else frame)
 
 
 def _alone(operands: list[Code], bound: frozenset[Index]) -> list[Code]:
@@ -69,7 +75,7 @@ def pair(a: Code, b: Code, done: frozenset[Index], frame: Sequence[Index]) -> Co
         return Code(f"{a.at(MUL + 1)} @ {b.at(MUL + 1)}", MATMUL, ())
     if (not only_a and not only_b) or (batch and not (only_a and only_b)):
         # one operand has every axis already: a product and a sum build nothing larger
-        return reduce_axes(multiply((a, b), (), frame), "sum", summed)
+        return reduce_axes(product((a, b), frame), "sum", summed)
     if not batch:
         return _matmul(a, b, only_a, only_b, summed, frame)
     if len(summed) == len(only_a) == len(only_b) == 1:
