@@ -73,15 +73,16 @@ def differentiate(program: Program, wrt: tuple[str, ...]) -> AdjointProgram:
     else:
         seeds = {}
         active = _ancestors(program, (program.loss,))
+    readers: dict[str, list[Equation]] = {}
+    for eq in program.equations:
+        for tensor in tensors_of(eq.expr) if eq.name in active else ():
+            readers.setdefault(tensor, []).append(eq)
     partials: dict[tuple[str, str], Partial] = {}
     adjoints: list[Adjoint] = []
     for tensor in _reverse_order(program, wrt):
         if tensor not in needed or tensor == program.loss:
             continue
-        consumers = [
-            eq for eq in program.equations if eq.name in active and tensor in tensors_of(eq.expr)
-        ]
-        found = [partial(program, eq, tensor) for eq in consumers]
+        found = [partial(program, eq, tensor) for eq in readers.get(tensor, ())]
         partials |= {(p.output, p.input): p for p in found}
         if tensor in seeds and not found:
             continue
