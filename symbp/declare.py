@@ -9,6 +9,7 @@ import math
 import numbers
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Symbol
@@ -17,6 +18,7 @@ from symbp.errors import ModelError
 from symbp.expressions import ExpressionCheck, check_value
 from symbp.ir.network import Declaration, Declared, Equation, Init, Kind, Law
 from symbp.ir.nodes import Index
+from symbp.recurrence import arranged
 from symbp.validate import (
     caller,
     check_axes,
@@ -205,22 +207,65 @@ class Network:
         number = _number(f"constant {show(name)}: default", default)
         return self._declare(name, "constant", (), default=number)
 
-    def define(self, name: str, indices: Index | tuple[Index, ...], expr: Any) -> Tensor:
-        """The equation name[indices] = expr, and the tensor that it defines.
+    def define(self, name: str | Tensor, indices: Index | tuple[Index, ...], expr: Any) -> Tensor:
+        """The equation name[indices] = expr, and the tensor that it defines; or that of a recurrent tensor.
 
         `indices` is one index or a tuple of them, () for a scalar. They are all that may be free
         in `expr`, which reads tensors declared before it.
         """
-        axes = tuple(indices) if isinstance(indices, (tuple, list)) else (indices,)
+        axes = _axes(indices)
+        known = self._recurrent(name, axes) if isinstance(name, Tensor) else None
+        declaration = known or self._declaration(name, "defined", axes)
+        left = repr(Tensor(declaration))
+        value = check_value(left, expr)
+        check = self._free(left, axes, value, axes)
+        tensor = name if isinstance(name, Tensor) else self._add(declaration, check)
+        self._meet(check)
+        where = caller() if known else declaration.where
+        self._equations.append(Equation(declaration.name, axes, value, where))
+        return tensor
+
+    def recurrent(
+        self, name: str, indices: Index | tuple[Index, ...], over: Index, initial: Any = 0
+    ) -> Tensor:
+        """A tensor that refers to itself at another step of the index `over`; `define(tensor, …)` gives its equation.
+
+        `initial`, an expression in the other indices, stands for every entry before the first step (of t − 1), or after
+        the last (of t + 1).
+        """
+        axes = _axes(indices)
         declaration = self._declaration(name, "defined", axes)
         left = repr(Tensor(declaration))
-        check, value = self._check(left, axes), check_value(left, expr)
-        extra = check.free(value) - frozenset(axes)
+        if over not in axes:
+            raise model_error(f"recurrent {left}: over={show(over)} is none of its indices")
+        value = check_value(f"{left}: initial", initial)
+        check = self._free(f"{left}: initial", axes, value, tuple(i for i in axes if i != over))
+        return self._add(replace(declaration, over=over, initial=value), check)
+
+    def _free(
+        self, subject: str, axes: tuple[Index, ...], value: Expr, allowed: tuple[Index, ...]
+    ) -> ExpressionCheck:
+        """The check of an expression in which no other indices may be free."""
+        check = self._check(subject, axes)
+        extra = check.free(value) - frozenset(allowed)
+        if extra and allowed != axes:
+            raise model_error(f"{subject} needs no index of its steps, but {_are(extra)} free in it")
         if extra:
-            raise model_error(f"{left}: {_are(extra)} free on the right but not on the left")
-        tensor = self._add(declaration, check)
-        self._equations.append(Equation(name, axes, value, declaration.where))
-        return tensor
+            raise model_error(f"{subject}: {_are(extra)} free on the right but not on the left")
+        return check
+
+    def _recurrent(self, tensor: Tensor, axes: tuple[Index, ...]) -> Declaration:
+        """The declaration of a recurrent tensor that has no equation yet."""
+        name = self._atoms.get(tensor.atom)
+        if name is None or self._declarations[name].over is None:
+            raise model_error(f"define: {tensor!r} is no recurrent tensor of network {self.name}; give a name")
+        declaration = self._declarations[name]
+        first = next((eq.where for eq in self._equations if eq.name == name), None)
+        if first:
+            raise model_error(f"{name} is defined twice, first at {first}")
+        if axes != declaration.indices:
+            raise model_error(f"{tensor!r} is defined with other indices, ({', '.join(map(str, axes))})")
+        return declaration
 
     def output(self, *tensors: Tensor) -> None:
         """The defined tensors that `predict` returns; of a layer, what `forward` returns."""
@@ -280,10 +325,6 @@ class Network:
             raise model_error(f"{subject}={number:g} is negative")
         return number if name is None else name
 
-    def recurrent(self, name: str, *indices: Any, **how: Any) -> NoReturn:
-        """A tensor that refers to itself at another step. Raises `ModelError`: not supported yet."""
-        raise not_yet(f"recurrent tensor {show(name)}")
-
     def expect(self, *expectations: Any, **how: Any) -> NoReturn:
         """A statement about values. Raises `ModelError`: not supported yet."""
         raise not_yet("expect")
@@ -292,13 +333,19 @@ class Network:
         """The whole network. Raises `ModelError` where it has neither a loss nor an output."""
         if self._loss is None and not self._outputs:
             raise ModelError(f"network {self.name} has neither a loss nor an output", self._where)
+        defined = {eq.name for eq in self._equations}
+        for d in self._declarations.values():
+            if d.kind == "defined" and d.name not in defined:
+                raise ModelError(f"recurrent {Tensor(d)!r} has no equation; define it", d.where)
+        equations, order = arranged(self._equations, self._declarations)
         return Declared(
             name=self.name,
             declarations=dict(self._declarations),
-            equations=tuple(self._equations),
+            equations=equations,
             loss=self._loss,
             outputs=tuple(self._outputs),
             indices=tuple(self._indices),
+            order=order,
         )
 
     def _declaration(
@@ -351,6 +398,10 @@ class Network:
         if kind != "defined":
             raise model_error(f"output {tensor.name} is of kind {kind}; define what it gives")
         return tensor.name
+
+
+def _axes(indices: object) -> tuple[Any, ...]:
+    return tuple(indices) if isinstance(indices, (tuple, list)) else (indices,)
 
 
 def _are(free: frozenset[Index]) -> str:

@@ -15,7 +15,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from sympy import Abs, Add, Basic, Expr, Idx, Mul, Pow, S, Symbol, diff, exp, powsimp, sign
+from sympy import (
+    Abs,
+    Add,
+    Basic,
+    Expr,
+    Ge,
+    Idx,
+    Lt,
+    Mul,
+    Pow,
+    S,
+    Symbol,
+    diff,
+    exp,
+    powsimp,
+    sign,
+)  # fmt: skip
 
 from symbp.errors import CompilerError
 from symbp.ir.functions import Magnitude, Norm, Sign
@@ -25,12 +41,14 @@ from symbp.ir.nodes import (
     Entry,
     Head,
     Index,
+    Iverson,
     Reduce,
     Slope,
     Slot,
     free_indices,
     is_leaf,
     prime,
+    size_of,
     slotted,
     substitute,
     sum_over,
@@ -38,7 +56,7 @@ from symbp.ir.nodes import (
     transform,
     walk,
 )
-from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
+from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program, Shift, reached
 from symbp.ir.trace import Step
 from symbp.rewrite import (
     bound_indices,
@@ -66,17 +84,16 @@ class Term:
 def differentiate(program: Program, wrt: tuple[str, ...]) -> AdjointProgram:
     """The adjoint of every tensor between `wrt` and the loss (or a layer's outputs), in reverse order."""
     names = _adjoint_names(program)
+    goal = program.outputs if program.loss is None else (program.loss,)
+    seeds = {o: names[o] for o in program.outputs} if program.loss is None else {}
+    active = reached(goal, program.equations, program.shifts)
     needed = _needed(program, wrt)
-    if program.loss is None:
-        seeds = {o: names[o] for o in program.outputs}
-        active = _ancestors(program, program.outputs)
-    else:
-        seeds = {}
-        active = _ancestors(program, (program.loss,))
     readers: dict[str, list[Equation]] = {}
     for eq in program.equations:
         for tensor in tensors_of(eq.expr) if eq.name in active else ():
             readers.setdefault(tensor, []).append(eq)
+    shifts = [s for s in program.shifts if s.name in active & needed]
+    back = {s.name: _shifted_back(s, names) for s in shifts}
     partials: dict[tuple[str, str], Partial] = {}
     adjoints: list[Adjoint] = []
     for tensor in _reverse_order(program, wrt):
@@ -84,11 +101,47 @@ def differentiate(program: Program, wrt: tuple[str, ...]) -> AdjointProgram:
             continue
         found = [partial(program, eq, tensor) for eq in readers.get(tensor, ())]
         partials |= {(p.output, p.input): p for p in found}
-        if tensor in seeds and not found:
+        steps = [x for s in shifts for x in _through_shift(s, tensor, back[s.name], program)]
+        if tensor in seeds and not (found or steps):
             continue
-        adjoints.append(_adjoint(program, tensor, found, names, seeds))
+        adjoints.append(_adjoint(program, tensor, found, names, seeds, steps))
         names = {**names, tensor: adjoints[-1].name}
-    return AdjointProgram(program, tuple(partials.values()), tuple(adjoints), wrt, seeds)
+    return AdjointProgram(
+        program, tuple(partials.values()), tuple(adjoints), wrt, seeds, tuple(back.values())
+    )
+
+
+def _shifted_back(shift: Shift, names: dict[str, str]) -> Shift:
+    """The adjoint of what is read at t − 1, at t + 1: what the step after adds to an adjoint, and 0 after the last."""
+    stem = f"{names[shift.source]}_{'after' if shift.by < 0 else 'before'}"
+    name = next(n for n in (stem + "_" * k for k in range(99)) if n not in names.values())
+    names[name] = name
+    return replace(shift, name=name, source=names[shift.name], by=-shift.by, outside=S.Zero)
+
+
+def _through_shift(shift: Shift, tensor: str, back: Shift, program: Program) -> list[Expr]:
+    """What a shift adds to the adjoint of a tensor.
+
+    ∂L/∂h[t] gains the adjoint of what step t + 1 reads of it; what stands before the first step, the adjoints of all
+    reads there: Σ_{t < k} of a read k steps before.
+    """
+    found: list[Expr] = []
+    indices = program.indices_of(tensor)
+    if tensor == shift.source:
+        found.append(Entry(back.name, *indices))
+    if tensors_of(shift.outside) == (tensor,):
+        own = dict(zip(shift.outside.indices, indices))
+        steps, k = size_of(shift.over), abs(shift.by)
+        first = S.Zero if shift.by < 0 else steps - 1
+        places = [own.get(i, first) for i in shift.indices]
+        if k == 1:
+            found.append(Entry(back.source, *places))
+        else:
+            t = fresh_index(shift.over, set(indices), program.indices)
+            outside = Lt(t, k) if shift.by < 0 else Ge(t, steps - k)
+            read = Entry(back.source, *(own.get(i, t) for i in shift.indices))
+            found.append(Reduce("sum", Iverson(outside) * read, t))
+    return found
 
 
 def _adjoint_names(program: Program) -> dict[str, str]:
@@ -104,27 +157,33 @@ def _adjoint_names(program: Program) -> dict[str, str]:
     return names
 
 
-def _ancestors(program: Program, of: tuple[str, ...]) -> set[str]:
-    """`of` and every tensor that they are computed from."""
-    found = set(of)
-    for eq in reversed(program.equations):
-        if eq.name in found:
-            found.update(tensors_of(eq.expr))
-    return found
-
-
 def _needed(program: Program, wrt: tuple[str, ...]) -> set[str]:
     """`wrt` and every tensor that depends on one of them: the adjoints of others are never asked for."""
-    found = set(wrt)
+    feeds: dict[str, list[str]] = {}
     for eq in program.equations:
-        if found.intersection(tensors_of(eq.expr)):
-            found.add(eq.name)
+        for tensor in tensors_of(eq.expr):
+            feeds.setdefault(tensor, []).append(eq.name)
+    for shift in program.shifts:
+        for tensor in (shift.source, *tensors_of(shift.outside)):
+            feeds.setdefault(tensor, []).append(shift.name)
+    found: set[str] = set()
+    waiting = list(wrt)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += feeds.get(name, ())
     return found
 
 
 def _reverse_order(program: Program, wrt: tuple[str, ...]) -> list[str]:
-    defined = [eq.name for eq in reversed(program.equations)]
-    return [*defined, *(w for w in wrt if w not in defined)]
+    """Every tensor after those that read it, a shift after the equations that read it in their own step."""
+    order: dict[str, None] = {}
+    shifts = {s.name for s in program.shifts}
+    for eq in program.equations:
+        order |= dict.fromkeys(t for t in tensors_of(eq.expr) if t in shifts)
+        order[eq.name] = None
+    return [*reversed(order), *(w for w in wrt if w not in order)]
 
 
 def _adjoint(
@@ -133,9 +192,10 @@ def _adjoint(
     found: list[Partial],
     names: Mapping[str, str],
     seeds: Mapping[str, str],
+    steps: list[Expr],
 ) -> Adjoint:
     indices = program.indices_of(tensor)
-    chain, total = [], []
+    chain, total = list(steps), list(steps)
     for p in found:
         # ∂y[I]/∂z[J] with J the indices of z, and I renamed out of their way
         apart = _apart(p.output_indices, {*indices, *p.input_indices}, program.indices)

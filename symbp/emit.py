@@ -18,9 +18,11 @@ import jinja2
 
 from symbp.errors import CompilerError, ModelError
 from symbp.initial import initial_code, initial_function
-from symbp.ir.module import Body, Line, Module
+from symbp.ir.module import Block, Body, Line, Module
 from symbp.ir.network import Declaration
 from symbp.layout import (
+    BODY_WIDTH,
+    INDENT,
     LINE_WIDTH,
     call,
     comment,
@@ -141,16 +143,17 @@ def _define(name: str, parameters: Sequence[str]) -> list[str]:
 
 def _code(body: Body) -> list[str]:
     """The steps of a body, each under its formula."""
-    lines: list[str] = []
-    for step in body.lines:
-        lines += _step_lines(step)
-    return lines
+    return [text for step in body.lines for text in _step_lines(step, BODY_WIDTH)]
 
 
-def _step_lines(step: Line) -> list[str]:
-    lines = comment(step.formula, step.shape if step.shape != "()" else "") if step.formula else []
+def _step_lines(step: Line | Block, width: int) -> list[str]:
+    if isinstance(step, Block):
+        inner = [text for s in step.lines for text in _step_lines(s, width - len(INDENT))]
+        return [step.head, *indented(inner)]
+    shape = step.shape if step.shape != "()" else ""
+    lines = comment(step.formula, shape, width) if step.formula else []
     for code in step.code:
-        lines += statement(code)
+        lines += statement(code, width)
     return lines
 
 

@@ -9,7 +9,7 @@ left to `Numbers`: float64, longdouble, complex128 for complex steps, or multipr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial, reduce
 from typing import Any
@@ -22,11 +22,15 @@ from sympy.core.function import Application
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
 from symbp.errors import CompilerError
-from symbp.ir.network import Declared, Equation
+from symbp.ir.loops import Loop
+from symbp.ir.network import Declaration, Declared, Equation
+from symbp.ir.nodes import size_of
 from symbp.maximum import Maximum
 from symbp.numbers import FLOAT64, Array, Numbers
 
 Sizes = Mapping[str, int]
+At = Mapping[int, int]
+"""The step that a loop has reached, of each axis that it runs over."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,16 @@ def evaluate(
     value of any tensor, a defined one too, and so to all that reads it: (*shape) or (P, *shape), of `numbers`' kind.
     Raises CompilerError for a node it does not know, a value of a wrong shape, and an index outside its axis.
     """
-    evaluator = _Evaluator(numbers, sizes)
+    equations = {eq.name: eq for eq in declared.equations}
+    evaluator = _Evaluator(numbers, sizes, declared.declarations, equations, shifts or {})
     for name, declaration in declared.declarations.items():
+        evaluator.shapes[name] = tuple(whole(size, sizes) for size in declaration.shape)
         if declaration.kind != "defined":
-            evaluator.shapes[name] = tuple(whole(size, sizes) for size in declaration.shape)
-            evaluator.bind(name, numbers.array(values[name]), shifts or {})
+            evaluator.bind(name, numbers.array(values[name]))
     with np.errstate(all="ignore"):
-        for equation in declared.equations + ((declared.loss,) if declared.loss else ()):
-            evaluator.define(equation, shifts or {})
+        evaluator.run(declared.order, {})
+        if declared.loss:
+            evaluator.define(declared.loss, {})
     return Evaluation(evaluator.values, evaluator.straddled)
 
 
@@ -107,6 +113,17 @@ class _Scope:
         return replace(self, live=where if self.live is None else self.live & where)
 
 
+def _running(declaration: Declaration, at: Mapping[str, At]) -> bool:
+    """Whether a recurrent tensor is inside the loop over its own steps."""
+    return declaration.indices.index(declaration.over) in at.get(declaration.name, {})
+
+
+def _places(shape: tuple[int, ...], at: At) -> tuple[slice, ...]:
+    """Where a tensor with a probe axis holds its values at one step of some axes, each an axis of length 1."""
+    steps = (slice(at[axis], at[axis] + 1) if axis in at else slice(None) for axis in range(len(shape)))
+    return (slice(None), *steps)
+
+
 def _deepen(values: Array, ndim: int) -> Array:
     """The same array with axes of length 1 behind, up to `ndim`."""
     return values.reshape(values.shape + (1,) * (ndim - values.ndim))
@@ -116,28 +133,84 @@ def _deepen(values: Array, ndim: int) -> Array:
 class _Evaluator:
     numbers: Numbers
     sizes: Sizes
+    declarations: Mapping[str, Declaration]
+    equations: Mapping[str, Equation]
+    shifts: Mapping[str, Array]
+    initials: dict[str, Array] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     values: dict[str, Array] = field(default_factory=dict)
     straddled: bool = False
 
-    def bind(self, name: str, value: Array, shifts: Mapping[str, Array]) -> None:
+    def bind(self, name: str, value: Array) -> None:
         """Give a tensor its value, shifted, with its probe axis."""
         shape = self.shapes[name]
-        for given in (value, *(shifts[n] for n in (name,) if n in shifts)):
+        for given in (value, *(self.shifts[n] for n in (name,) if n in self.shifts)):
             if given.shape not in (shape, (*given.shape[:1], *shape)):
                 raise CompilerError(
                     f"{name}: a value of shape {given.shape}, where {shape} is declared"
                 )
         value = value if value.ndim > len(shape) else value[None]
-        self.values[name] = value + shifts[name] if name in shifts else value
+        self.values[name] = value + self.shifts[name] if name in self.shifts else value
 
-    def define(self, equation: Equation, shifts: Mapping[str, Array]) -> None:
+    def run(self, order: Iterable[str | Loop], at: Mapping[str, At]) -> None:
+        """Equations in order, and loops step by step; `at` has the step of each loop around them."""
+        for item in order:
+            if isinstance(item, str):
+                declaration = self.declarations[item]
+                if declaration.over is not None and not _running(declaration, at):
+                    self.begin(declaration, at)
+                self.define(self.equations[item], at.get(item, {}))
+                continue
+            for name, axis in item.axes.items():
+                if self.declarations[name].over == self.equations[name].indices[axis]:
+                    self.begin(self.declarations[name], at)
+            name, axis = next(iter(item.axes.items()))
+            steps = range(whole(self.declarations[name].shape[axis], self.sizes))
+            for step in steps if item.forward else reversed(steps):
+                here = {n: {**at.get(n, {}), axis: step} for n, axis in item.axes.items()}
+                self.run(item.body, {**at, **here})
+
+    def begin(self, declaration: Declaration, at: Mapping[str, At]) -> None:
+        """What stands for a recurrent tensor before its first step."""
+        over = declaration.indices.index(declaration.over)
+        rest = tuple(i for i in declaration.indices if i != declaration.over)
+        here = {a - (a > over): step for a, step in at.get(declaration.name, {}).items()}
+        value = self.at(rest, declaration.initial, here)
+        self.initials[declaration.name] = self.filled(
+            self.initials.get(declaration.name), value, rest, here
+        )
+
+    def define(self, equation: Equation, at: At) -> None:
+        """Evaluate an equation: all of its tensor, or only at the step of each axis in `at`."""
+        name = equation.name
+        value = self.at(equation.indices, equation.expr, at)
+        if not at:
+            self.shapes[name] = value.shape[1:]
+            self.bind(name, value)
+            return
+        if name in self.shifts:
+            value = value + self.shifts[name][_places(self.shapes[name], at)]
+        self.values[name] = self.filled(self.values.get(name), value, equation.indices, at)
+
+    def at(self, indices: tuple[Idx, ...], expr: Expr, at: At) -> Array:
+        """The value of an expression for all values of its indices, but of those in `at`: one."""
         scope = _Scope()
-        for index in equation.indices:
-            scope, _ = self.enter(scope, index, index.lower, index.upper)
-        shape = self.shapes[equation.name] = tuple(v.shape[-1] for _, v in scope.indices)
-        value = self.value(equation.expr, scope)
-        self.bind(equation.name, np.broadcast_to(value, (len(value), *shape)), shifts)
+        for axis, index in enumerate(indices):
+            low = Integer(at[axis]) if axis in at else index.lower
+            scope, _ = self.enter(scope, index, low, low if axis in at else index.upper)
+        value = self.value(expr, scope)
+        shape = tuple(v.shape[-1] for _, v in scope.indices)
+        return np.broadcast_to(value, (len(value), *shape))
+
+    def filled(self, whole_: Array | None, part: Array, indices: tuple[Idx, ...], at: At) -> Array:
+        """A tensor with its values at one step of some axes put in; the others are not there yet, or stay."""
+        shape = tuple(whole(size_of(i), self.sizes) for i in indices)
+        if whole_ is None:
+            whole_ = np.empty((len(part), *shape), part.dtype)
+        if len(whole_) < len(part):
+            whole_ = np.repeat(whole_, len(part), axis=0)
+        whole_[_places(shape, at)] = part
+        return whole_
 
     def value(self, expr: Basic, scope: _Scope) -> Array:
         """An expression's value: (P or 1, one axis for each index in scope)."""
@@ -196,9 +269,14 @@ class _Evaluator:
 def _entry(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
     name = expr.base.label.name
     places: list[Any] = []
-    for index, length in zip(expr.indices, self.shapes[name], strict=True):
+    over = self.declarations[name].over if name in self.declarations else None
+    before = None  # where a recurrent tensor is read before its first step
+    for axis, (index, length) in enumerate(zip(expr.indices, self.shapes[name], strict=True)):
         place = self.integers(index, scope)
         outside = (place < 0) | (place >= length)
+        if over is not None and self.declarations[name].indices[axis] == over:
+            before, outside = (axis, outside) if outside.any() else None, outside & False
+            place = place.clip(0, length - 1)
         if outside.any():
             read = outside if scope.live is None else outside & scope.live
             if read.any():
@@ -207,8 +285,15 @@ def _entry(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
                 )
             place = place.clip(0, length - 1)
         places.append(place)
-    entries: Array = self.values[name][(slice(None), *places)]
-    return entries
+    if before is None:
+        entries: Array = self.values[name][(slice(None), *places)]
+        return entries
+    axis, outside = before
+    initial = self.initials[name][(slice(None), *places[:axis], *places[axis + 1 :])]
+    initial = _deepen(initial, scope.depth + 1)
+    if outside.all():
+        return initial
+    return np.where(outside[None], initial, self.values[name][(slice(None), *places)])
 
 
 def _symbol(self: _Evaluator, expr: Any, scope: _Scope) -> Array:

@@ -56,6 +56,7 @@ from symbp.ir.network import Declaration
 from symbp.ir.nodes import Index
 from symbp.maximum import Maximum
 from symbp.ranges import fits, ranges, region
+from symbp.recurrence import unstepped
 from symbp.validate import (
     Ranges,
     affine,
@@ -181,11 +182,12 @@ class ExpressionCheck:
         if node.base not in self.atoms:
             raise self._foreign(str(node.base.label), tuple(node.base.shape or ()))
         name = self.atoms[node.base]
-        shape, scalars = self.declarations[name].shape, self._integer_scalars()
-        check_entry(name, shape, node.indices, scalars, self._ranges)
-        if self._ranges and not fits(node.indices, shape):
+        declaration, scalars = self.declarations[name], self._integer_scalars()
+        places = unstepped(declaration, node.indices)
+        check_entry(name, declaration.shape, places, scalars, self._ranges)
+        if self._ranges and not fits(places, declaration.shape):
             self._guarded.add((node, self._key()))
-        return self._places(node.indices)
+        return self._places(places)
 
     def _integer_scalars(self) -> list[Basic]:
         return [atom for atom in self.atoms if isinstance(atom, Symbol) and atom.is_integer]

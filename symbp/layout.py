@@ -74,9 +74,9 @@ def formula_lines(text: str, width: int, first: str, rest: str, end: str = "") -
     return lines
 
 
-def comment(formula: str, shape: str) -> list[str]:
+def comment(formula: str, shape: str, width: int = BODY_WIDTH) -> list[str]:
     """The formula of a step, to stand above its code, and behind it the shape of what the step gives."""
-    return formula_lines(formula, BODY_WIDTH, "# ", "#     ", shape)
+    return formula_lines(formula, width, "# ", "#     ", shape)
 
 
 def statement(code: str, width: int = BODY_WIDTH) -> list[str]:

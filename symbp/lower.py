@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from sympy import Basic, Expr, Float, Idx, Integer, Mul, Symbol
@@ -21,20 +21,23 @@ from symbp.ir.nodes import (
     transform,
     walk,
 )
-from symbp.ir.program import Adjoint, AdjointProgram, Program
-from symbp.ir.schedule import Assign, Schedule, reads_of
+from symbp.ir.program import Adjoint, AdjointProgram, Program, Shift, reached
+from symbp.ir.schedule import Assign, Schedule, Statement, reads_of
+from symbp.looping import hoisted, loop_variable, looped
 from symbp.rewrite import is_accumulated, max_over, tidy_sums
 from symbp.share import Sharing, worth_sharing
 from symbp.validate import RESERVED
 
 Fits = Callable[[Assign], bool]  # whether the target language can say a statement in one line
+Finish = Callable[[list[Assign], Sequence[Shift], Sharing], list[Assign]]
 
 
 def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Schedule:
     """`meanings` are the formulas of tensors and adjoints before they were stabilised, for the comments."""
     program = adjoint.program
     adjoints = {*adjoint.tensors(), *adjoint.adjoint_names().values()}
-    taken = {*RESERVED, *program.declarations, *program.sizes(), *adjoints}
+    shifted = {s.name for s in adjoint.shifts}
+    taken = {*RESERVED, *program.declarations, *program.sizes(), *adjoints, *shifted}
     sharing = Sharing(taken, program.indices)
     like = next(
         d.name
@@ -52,43 +55,55 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
     ]
     for assign in (*forward, *backward):
         sharing.count(assign.expr)
-    shared_forward = [s for a in forward for s in _fitting(sharing.share(a), sharing, fits)]
-    shared_backward = [s for a in backward for s in _fitting(sharing.share(a), sharing, fits)]
-    computed = {a.name for a in shared_forward}
-    cached = set(reads_of(tuple(shared_backward)))
+
+    def finished(body: list[Assign], shifts: Sequence[Shift], sharing: Sharing) -> list[Assign]:
+        shared = [s for a in body for s in sharing.share(a)]
+        return [s for a in hoisted(shared, shifts, sharing) for s in _fitting([a], sharing, fits)]
+
+    shared_forward = finished(forward, program.shifts, sharing)
+    shared_backward = finished(backward, adjoint.shifts, sharing)
+    names = adjoint.adjoint_names()
+    gradients = [names[w] for w in adjoint.wrt]
+    done = looped(shared_backward, adjoint.shifts, gradients, sharing.taken)
+    cached = set(reads_of(done))
     goal = [program.loss] if program.loss else list(program.outputs)
-    kept_forward = _reaching(shared_forward, {*goal, *(cached & computed)})
+    kept = reached([*goal, *cached], shared_forward, program.shifts)
+    kept_forward = [a for a in shared_forward if a.name in kept]
     parameters = {d.name for d in program.declarations.values() if d.kind == "param"}
     read = cached - parameters - set(adjoint.seeds.values())
     order = [*program.declarations, *(a.name for a in shared_forward)]
     cache = tuple(sorted(read, key=lambda r: (order.index(r) if r in order else len(order), r)))
     return Schedule(
         adjoint,
-        kept_forward,
-        tuple(shared_backward),
-        _predicted(program, forward, shared_forward, taken, fits),
+        looped(kept_forward, program.shifts, [*goal, *cached], sharing.taken),
+        done,
+        _predicted(program, forward, shared_forward, sharing.taken, finished),
         cache,
     )
 
 
 def _predicted(
-    program: Program, forward: list[Assign], shared: list[Assign], taken: set[str], fits: Fits
-) -> tuple[Assign, ...]:
+    program: Program, forward: list[Assign], shared: list[Assign], taken: set[str], finished: Finish
+) -> tuple[Statement, ...]:
     """What the outputs are computed by: as in forward, but with the mean of any noise in its place."""
-    outputs = set(program.outputs)
-    plain = _reaching(shared, outputs)
+    outputs = list(program.outputs)
+
+    def only(body: list[Assign]) -> list[Assign]:
+        kept = reached(outputs, body, program.shifts)
+        return [a for a in body if a.name in kept]
+
+    body = only(shared)
     means = {d.name: _mean(d) for d in program.declarations.values() if d.kind == "random"}
-    if not means.keys() & {name for assign in plain for name in reads_of((assign,))}:
-        return plain
-    sharing = Sharing({*taken}, program.indices)
-    expected = [
-        replace(a, expr=_without_noise(a.expr, means), meaning=_without_noise(a.meaning, means))
-        for a in _reaching(forward, outputs)
-    ]
-    for assign in expected:
-        sharing.count(assign.expr)
-    done = [s for a in expected for s in _fitting(sharing.share(a), sharing, fits)]
-    return _reaching(done, outputs)
+    if means.keys() & {name for assign in body for name in reads_of((assign,))}:
+        sharing = Sharing({*taken}, program.indices)
+        expected = [
+            replace(a, expr=_without_noise(a.expr, means), meaning=_without_noise(a.meaning, means))
+            for a in only(forward)
+        ]
+        for assign in expected:
+            sharing.count(assign.expr)
+        body = only(finished(expected, program.shifts, sharing))
+    return looped(body, program.shifts, outputs, taken)
 
 
 def _mean(noise: Declaration) -> Expr:
@@ -122,23 +137,8 @@ def _assigned(a: Adjoint, adjoint: AdjointProgram, meanings: dict[str, Expr]) ->
 def _live(adjoint: AdjointProgram) -> list[Adjoint]:
     """The adjoints that a wanted gradient is computed from; the others were inlined."""
     names = adjoint.adjoint_names()
-    wanted = {names[w] for w in adjoint.wrt}
-    live = []
-    for a in reversed(adjoint.adjoints):
-        if a.name in wanted:
-            live.append(a)
-            wanted.update(tensors_of(a.expr))
-    return live[::-1]
-
-
-def _reaching(body: list[Assign], goal: set[str]) -> tuple[Assign, ...]:
-    wanted = set(goal)
-    kept = []
-    for assign in reversed(body):
-        if assign.name in wanted:
-            kept.append(assign)
-            wanted.update(tensors_of(assign.expr))
-    return tuple(reversed(kept))
+    live = reached([names[w] for w in adjoint.wrt], adjoint.adjoints, adjoint.shifts)
+    return [a for a in adjoint.adjoints if a.name in live]
 
 
 def _fitting(body: list[Assign], sharing: Sharing, fits: Fits) -> list[Assign]:
@@ -186,13 +186,6 @@ def _loops_apart(assign: Assign, sharing: Sharing, done: list[Assign]) -> Assign
 def is_number(expr: Expr) -> bool:
     """Whether an expression has no axes and reads no tensor."""
     return not any(isinstance(n, (Entry, Idx, Reduce)) for n in walk(expr))
-
-
-def loop_variable(index: Index, taken: set[str]) -> Index:
-    """The index under a name that is an identifier and no variable of the module."""
-    stem = index.name.rstrip("'")
-    name = next(n for n in (f"{stem}_at" + "_" * k for k in range(99)) if n not in taken)
-    return Idx(Symbol(name, integer=True), (index.lower, index.upper))
 
 
 def _half(assign: Assign) -> Expr | None:

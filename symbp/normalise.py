@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sympy import (
@@ -40,7 +40,8 @@ from sympy.logic.boolalg import BooleanFunction
 
 from symbp.errors import CompilerError, ModelError
 from symbp.ir.functions import Largest, Smallest
-from symbp.ir.network import Declared, Equation
+from symbp.ir.loops import names_in
+from symbp.ir.network import Declaration, Declared, Equation
 from symbp.ir.nodes import (
     Cases,
     Delta,
@@ -54,66 +55,126 @@ from symbp.ir.nodes import (
     is_placed,
     size_of,
     substitute,
+    tensors_of,
     transform,
     walk,
 )
-from symbp.ir.program import Program
+from symbp.ir.program import Program, Shift, arranged
 from symbp.maximum import Maximum
 from symbp.ranges import fits, ranges
+from symbp.recurrence import step_of, unstepped
 from symbp.rewrite import contract, fresh_index
-from symbp.validate import Ranges, provably_inside, same_size
+from symbp.validate import RESERVED, Ranges, provably_inside, same_size
 
 Names = Mapping[Basic, Expr]
 
 
 def normalise(declared: Declared) -> Program:
     """The program of a declared network, its loss (if any) last."""
-    scalars = frozenset(
-        d.name for d in declared.declarations.values() if not d.indices and d.kind != "constant"
-    )
-    shapes = {d.name: d.shape for d in declared.declarations.values()}
-    equations = [*declared.equations, *([declared.loss] if declared.loss else [])]
+    convert = _Equations(declared)
+    equations = {eq.name: convert(eq) for eq in declared.equations}
+    loss = [convert(declared.loss)] if declared.loss else []
+    shifts = tuple(convert.shifts())
+    every = [*convert.before, *equations.values()]
+    order = [*names_in(arranged(every, shifts))] if shifts else [*equations]
+    table = {eq.name: eq for eq in every}
     return Program(
         declared.name,
-        declared.declarations,
-        tuple(_equation(eq, scalars, shapes, declared.indices) for eq in equations),
+        {**declared.declarations, **convert.declarations},
+        (*(table[name] for name in order if name in table), *loss),
         declared.loss.name if declared.loss else None,
         declared.outputs,
         declared.indices,
+        (),
+        shifts,
     )
 
 
-def _equation(
-    eq: Equation,
-    scalars: frozenset[str],
-    shapes: Mapping[str, tuple[Expr, ...]],
-    pool: tuple[Index, ...],
-) -> Equation:
-    convert = _Convert(scalars, shapes, pool, set(eq.indices))
-    found = convert(eq.expr, {})
-    for entry in entries(found):
-        if not fits(entry.indices, shapes[entry.tensor]):
-            message = f"{eq.name}: {entry} under conditions of several branches: not supported yet"
-            raise ModelError(message, eq.where)
-    return Equation(eq.name, eq.indices, found, eq.where)
+class _Equations:
+    """Converts equations one by one, and collects what they read of recurrent tensors at other steps."""
+
+    def __init__(self, declared: Declared) -> None:
+        self.given = declared.declarations
+        self.pool = declared.indices
+        self.scalars = frozenset(
+            d.name for d in self.given.values() if not d.indices and d.kind != "constant"
+        )
+        self.shapes = {d.name: d.shape for d in self.given.values()}
+        self.steps: dict[tuple[str, int], str] = {}
+        self.before: list[Equation] = []  # of what stands for a recurrent tensor before its first step
+        self.declarations: dict[str, Declaration] = {}  # that the user did not make
+        sizes = {s.name for shape in self.shapes.values() for size in shape for s in size.free_symbols}
+        self.taken = RESERVED | set(self.given) | sizes
+
+    def __call__(self, eq: Equation) -> Equation:
+        convert = _Convert(self, set(eq.indices))
+        found = convert(eq.expr, {})
+        for entry in entries(found):
+            if not fits(entry.indices, self.shapes[entry.tensor]):
+                message = f"{eq.name}: {entry} under conditions of several branches: not supported yet"
+                raise ModelError(message, eq.where)
+        return Equation(eq.name, eq.indices, found, eq.where)
+
+    def at_step(self, tensor: str, step: int) -> str:
+        """The name by which a tensor is read at another step."""
+        if (tensor, step) not in self.steps:
+            stem = f"{tensor}_{'before' if step < 0 else 'after'}"
+            name = self.declare(stem if abs(step) == 1 else f"{stem}_{abs(step)}", self.given[tensor].indices)
+            self.steps[tensor, step] = name
+        return self.steps[tensor, step]
+
+    def declare(self, stem: str, indices: tuple[Index, ...]) -> str:
+        """A tensor that the user did not declare, with a name that nothing has."""
+        name = next(n for n in (stem + "_" * k for k in range(99)) if n not in self.taken)
+        self.taken |= {name}
+        self.declarations[name] = Declaration(name, "defined", indices)
+        self.shapes[name] = self.declarations[name].shape
+        return name
+
+    def shifts(self) -> Iterator[Shift]:
+        """One for each step that is read, with what stands for it outside the range."""
+        outside: dict[str, Expr] = {}
+        for (tensor, step), name in self.steps.items():
+            declaration = self.given[tensor]
+            if tensor not in outside:
+                outside[tensor] = self.initial(declaration)
+            axis = declaration.indices.index(declaration.over)
+            yield Shift(name, tensor, declaration.indices, axis, step, outside[tensor])
+
+    def initial(self, declaration: Declaration) -> Expr:
+        """What a recurrent tensor is before its first step: a number, or the entry of a tensor in all other indices."""
+        rest = tuple(i for i in declaration.indices if i != declaration.over)
+        eq = self(Equation(declaration.name, rest, declaration.initial, declaration.where))
+        plain = isinstance(eq.expr, Entry) and sorted(map(str, eq.expr.indices)) == sorted(map(str, rest))
+        if plain or not tensors_of(eq.expr) and not free_indices(eq.expr):
+            return eq.expr
+        name = self.declare(f"{declaration.name}_initial", rest)
+        self.before.append(replace(eq, name=name))
+        return Entry(name, *rest)
 
 
 @dataclass
 class _Convert:
     """SymPy to IR within one equation; `taken` grows by every index bound so far."""
 
-    scalars: frozenset[str]
-    shapes: Mapping[str, tuple[Expr, ...]]
-    pool: tuple[Index, ...]
+    network: _Equations
     taken: set[Index]
+
+    @property
+    def pool(self) -> tuple[Index, ...]:
+        return self.network.pool
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[Expr, ...]]:
+        return self.network.shapes
 
     def __call__(self, expr: Basic, env: Names) -> Any:
         if isinstance(expr, Idx):
             return env.get(expr, expr)
         if isinstance(expr, Indexed):
-            return Entry(_tensor(expr.base.label), *(self(i, env) for i in expr.indices))
+            return self._entry(expr, env)
         if isinstance(expr, Symbol):
-            return Entry(_tensor(expr)) if expr.name in self.scalars else expr
+            return Entry(_tensor(expr)) if expr.name in self.network.scalars else expr
         if isinstance(expr, Sum):
             return _without_delta(self._reduce("sum", expr.function, list(expr.limits), env))
         if isinstance(expr, (Product, Maximum)):
@@ -128,6 +189,14 @@ class _Convert:
         if isinstance(expr, (Relational, BooleanFunction)) or _is_scalar_node(expr):
             return expr.func(*args) if args else expr
         raise CompilerError(f"normalise: no meaning for {type(expr).__name__} in {expr}")
+
+    def _entry(self, expr: Indexed, env: Names) -> Entry:
+        declaration = self.network.given[expr.base.label.name]
+        found = step_of(declaration, expr.indices)
+        tensor = _tensor(expr.base.label)
+        if found is not None:
+            tensor = Symbol(self.network.at_step(declaration.name, found[1]))
+        return Entry(tensor, *(self(i, env) for i in unstepped(declaration, expr.indices)))
 
     def _reduce(self, reducer: str, body: Expr, limits: list[Any], env: Names) -> Expr:
         """Limits bind from the last (outermost) to the first; an index that its body lacks repeats it."""

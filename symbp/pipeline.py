@@ -21,7 +21,7 @@ from symbp.files import write_files
 from symbp.ir.network import Declared
 from symbp.ir.nodes import Entry
 from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program
-from symbp.ir.schedule import Schedule, check_schedule
+from symbp.ir.schedule import Schedule, assigns, check_schedule
 from symbp.ir.trace import Step
 from symbp.lower import lower
 from symbp.normalise import normalise
@@ -64,7 +64,7 @@ def derive(
     schedule = lower(stable, _meanings(plain, simple), target.fits)
     check_schedule(schedule)
     tell("emit")
-    computed = {a.name for a in (*schedule.forward, *schedule.backward)}
+    computed = {a.name for a in assigns((*schedule.forward, *schedule.backward))}
     changed = stable.program.trace[len(program.trace) :]
     safe = tuple(step for step in changed if step.subject in computed)
     equations = tuple(f"{lhs_text(e.name, e.indices)} = {text(e.expr)}" for e in plain.equations)
@@ -133,8 +133,8 @@ class Derivation:
         return {
             adjoints[
                 a.name
-            ]: f"{lhs_text(a.name, a.indices, adjoints)} = {text(a.meaning, adjoints)}"
-            for a in self._schedule.backward
+            ]: f"{lhs_text(a.name, a.label or a.indices, adjoints)} = {text(a.meaning, adjoints)}"
+            for a in assigns(self._schedule.backward)
             if a.name in adjoints
         }
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from symbp.errors import CompilerError
-from symbp.ir.module import Body, Line, Module
+from symbp.ir.module import Block, Body, Line, Module, code_of
 
 _FRESH = frozenset(
     "array astype clip concatenate copy dot eye full full_like inner max mean min ones ones_like outer prod reduce"
@@ -42,19 +42,27 @@ def needed(module: Module) -> Module:
 def _live(body: Body, results: Iterable[str]) -> Body:
     """The lines that lead to these results, and the names that they read from outside."""
     live = set(results)
-    lines: list[Line] = []
+    lines: list[Line | Block] = []
     for line in reversed(body.lines):
-        names = [n for n in ast.walk(_parsed(line.code)) if isinstance(n, ast.Name)]
+        names = [n for n in ast.walk(_parsed([*code_of([line])])) if isinstance(n, ast.Name)]
         written = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        written |= {_array(n) for n in ast.walk(_parsed([*code_of([line])])) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store)}
         if not written or written & live:
             lines.insert(0, line)
             live |= {n.id for n in names}
     return replace(body, lines=tuple(lines), reads=tuple(n for n in body.reads if n in live))
 
 
+def _array(place: ast.expr) -> str:
+    """The variable in whose array a place is written to."""
+    while isinstance(place, (ast.Subscript, ast.Attribute)):
+        place = place.value
+    return place.id if isinstance(place, ast.Name) else ""
+
+
 def assignments(body: Body) -> dict[str, list[ast.expr | None]]:
     """Variable -> the expressions assigned to it; None where it is assigned in any other way."""
-    tree = _parsed([statement for line in body.lines for statement in line.code])
+    tree = _parsed([*code_of(body.lines)])
     found: dict[str, list[ast.expr | None]] = {}
     whole: set[ast.expr] = set()
     for node in ast.walk(tree):  # an assignment comes before its own target

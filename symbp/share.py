@@ -113,10 +113,15 @@ class Sharing:
                 return self.extract(expr, home, before)
         return rebuild(expr, [self._visit(a, home, before) for a in expr.args])
 
-    def extract(self, expr: Expr, home: Assign, before: list[Assign]) -> Entry:
-        """A statement of its own for a subexpression, and the entry that reads it."""
+    def extract(
+        self, expr: Expr, home: Assign, before: list[Assign], stem: str | None = None
+    ) -> Entry:
+        """A statement of its own for a subexpression, and the entry that reads it; its name, unless it describes it."""
         form, order = canonical(expr)
-        name = self.fresh(describe(expr), home.name)
+        known = self.values.get(form)
+        if known is not None:
+            return Entry(known[0], *(order[k] for k in known[1]))
+        name = self.fresh(describe(expr) if stem is None else stem, home.name)
         indices = tuple(sorted(order, key=[*home.indices, *order].index))
         inner = rebuild(expr, [self._visit(a, home, before) for a in expr.args])
         own = self.own_indices(indices)

@@ -23,11 +23,10 @@ from symbp.ir.nodes import (
     is_leaf,
     rebuild,
     substitute,
-    tensors_of,
     transform,
     walk,
 )
-from symbp.ir.program import AdjointProgram, Program
+from symbp.ir.program import AdjointProgram, Program, reached
 from symbp.ir.trace import Step
 from symbp.rewrite import standard_names, tidy_sums
 from symbp.rules.exponentials import (
@@ -127,10 +126,8 @@ def _inline(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
 def _reachable(
     program: Program, equations: list[Equation], keep: Collection[str]
 ) -> tuple[Equation, ...]:
-    live = {*keep, *program.outputs, *([program.loss] if program.loss else [])}
-    for eq in reversed(equations):
-        if eq.name in live:
-            live.update(tensors_of(eq.expr))
+    goal = {*keep, *program.outputs, *([program.loss] if program.loss else [])}
+    live = reached(goal, equations, program.shifts)
     return tuple(eq for eq in equations if eq.name in live)
 
 

@@ -45,7 +45,8 @@ def declared(*equations: Equation) -> Declared:
         "a": Declaration("a", "param", ()),
         **{e.name: Declaration(e.name, "defined", e.indices) for e in equations},
     }
-    return Declared("test", declarations, equations, None, tuple(e.name for e in equations), ())
+    names = tuple(e.name for e in equations)
+    return Declared("test", declarations, equations, None, names, (), names)
 
 
 def run(

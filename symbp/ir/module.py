@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sympy import Expr
@@ -16,6 +17,14 @@ class Line:
     formula: str  # "∂L/∂z2[s,i] = (y[s,i] − t[s,i]) / n"; empty: no comment
     shape: str  # "(n, k)"; empty: not stated
     code: tuple[str, ...]  # whole statements without indentation, each short enough for one line
+
+
+@dataclass(frozen=True)
+class Block:
+    """A loop: its first line, and the steps in it."""
+
+    head: str  # "for t in range(T):"
+    lines: tuple[Line | Block, ...]
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Gather:
 class Body:
     """A function body, with the names that it reads from outside itself."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[Line | Block, ...]
     reads: tuple[
         str, ...
     ]  # parameters, inputs, constants, sizes, adjoint seeds or forward values, in a fixed order
@@ -75,3 +84,13 @@ class Module:
     seed_shapes: tuple[tuple[Expr, ...], ...]  # one for each seed
     predict: Body | None  # None where no output is declared
     helpers: tuple[str, ...]  # names of helper functions that bodies call, e.g. "erf"
+
+
+def code_of(lines: Iterable[Line | Block]) -> Iterator[str]:
+    """Every statement, those in loops too, and the first lines of these."""
+    for line in lines:
+        if isinstance(line, Block):
+            yield f"{line.head} pass"
+            yield from code_of(line.lines)
+        else:
+            yield from line.code

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from sympy import Expr
 
+from symbp.ir.loops import Loop
+
 Kind = Literal["param", "input", "constant", "random", "defined"]
 Law = Literal["bernoulli", "normal"]
 Init = str | float | Callable[..., Any] | None
@@ -30,6 +32,8 @@ class Declaration:
     integer: bool = False
     sums_to_one: Any = None  # the sympy.Idx over which an input sums to 1
     default: float | None = None  # of a constant
+    over: Any = None  # of a recurrent tensor: the sympy.Idx that it runs over
+    initial: Expr | None = None  # what a recurrent tensor is before its first step
     law: Law | None = None  # of noise
     parameters: Mapping[str, float | str] = field(
         default_factory=dict
@@ -66,6 +70,7 @@ class Declared:
     loss: Equation | None  # named "loss", no indices; None: the network is a layer
     outputs: tuple[str, ...]
     indices: tuple[Any, ...]  # every index the user's equations mention, to name derived sums with
+    order: tuple[str | Loop, ...]  # the equations by name, those of a cycle in a loop
 
     def of_kind(self, kind: Kind) -> tuple[Declaration, ...]:
         """The declarations of one kind, in declared order."""

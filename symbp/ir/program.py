@@ -7,20 +7,64 @@ indices of z, so that `Entry("dz", i)` stands for ∂L/∂z[i].
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from sympy import Expr, Idx
 
 from symbp.errors import CompilerError
+from symbp.ir.loops import CycleError, Loop, Read, arrange
 from symbp.ir.network import Declaration, Equation
-from symbp.ir.nodes import Index, Reduce, entries, free_indices, walk
+from symbp.ir.nodes import Index, Reduce, entries, free_indices, tensors_of, walk
 from symbp.ir.trace import Step
+
+
+class Statement(Protocol):
+    """name[indices] = expr."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def indices(self) -> tuple[Index, ...]: ...
+
+    @property
+    def expr(self) -> Expr: ...
+
+
+@dataclass(frozen=True)
+class Shift:
+    """name[…, t, …] = source[…, t + by, …], and `outside` where t + by is no step.
+
+    All that a recurrence reads of another step it reads by such a name, so that every equation is one of values at the
+    same step.
+    """
+
+    name: str
+    source: str
+    indices: tuple[Index, ...]
+    axis: int
+    by: int
+    outside: Expr  # a number, or an entry in the other indices
+
+    @property
+    def over(self) -> Index:
+        """The index of the steps."""
+        return self.indices[self.axis]
+
+    @property
+    def rest(self) -> tuple[Index, ...]:
+        """All indices but that of the steps."""
+        return self.indices[: self.axis] + self.indices[self.axis + 1 :]
 
 
 @dataclass(frozen=True)
 class Program:
-    """Equations in an order of evaluation; `loss` names the equation to differentiate, None for a layer."""
+    """Equations in an order of evaluation; `loss` names the equation to differentiate, None for a layer.
+
+    Of a loop, the order is that within a step, and shifts are there from the start.
+    """
 
     name: str
     declarations: Mapping[str, Declaration]
@@ -29,6 +73,7 @@ class Program:
     outputs: tuple[str, ...]
     indices: tuple[Index, ...]  # the user's indices, to name derived sums with
     trace: tuple[Step, ...] = ()
+    shifts: tuple[Shift, ...] = ()
 
     def sizes(self) -> set[str]:
         """The names of the sizes that axes mention."""
@@ -38,6 +83,44 @@ class Program:
     def indices_of(self, tensor: str) -> tuple[Index, ...]:
         """The declared indices of a tensor; none for the loss."""
         return self.declarations[tensor].indices if tensor in self.declarations else ()
+
+
+def reached(
+    goal: Iterable[str], statements: Sequence[Statement], shifts: Iterable[Shift]
+) -> set[str]:
+    """`goal` and every tensor that it is computed from."""
+    reads = {s.name: tensors_of(s.expr) for s in statements}
+    reads |= {s.name: (s.source, *tensors_of(s.outside)) for s in shifts}
+    found: set[str] = set()
+    waiting = list(goal)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += reads.get(name, ())
+    return found
+
+
+def arranged(statements: Sequence[Statement], shifts: Sequence[Shift]) -> tuple[str | Loop, ...]:
+    """Statements and shifts by name, in an order of evaluation, those of a cycle in a loop."""
+    reads: list[Read] = []
+    for s in statements:
+        axes = {index: axis for axis, index in enumerate(s.indices)}
+        for entry in entries(s.expr):
+            places = ((axes[i], 0) if i in axes else None for i in entry.indices)
+            reads.append(Read(s.name, entry.tensor, tuple(places), str(entry)))
+    for shift in shifts:
+        steps = ((k, shift.by * (k == shift.axis)) for k in range(len(shift.indices)))
+        reads.append(Read(shift.name, shift.source, tuple(steps), shift.source))
+        axes = {index: axis for axis, index in enumerate(shift.indices)}
+        for entry in entries(shift.outside):
+            around = ((axes[i], 0) for i in entry.indices)
+            reads.append(Read(shift.name, entry.tensor, tuple(around), str(entry)))
+    names = [*(s.name for s in shifts), *(s.name for s in statements)]
+    try:
+        return arrange(names, reads)
+    except CycleError as error:
+        raise CompilerError(f"no order of evaluation: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -76,6 +159,7 @@ class AdjointProgram:
     adjoints: tuple[Adjoint, ...]
     wrt: tuple[str, ...]  # the tensors whose gradients the user wants, in the order returned
     seeds: Mapping[str, str]  # of a layer: output -> name of its adjoint, an argument of backward
+    shifts: tuple[Shift, ...] = ()  # of adjoints
 
     def adjoint_names(self) -> dict[str, str]:
         """tensor -> name of its adjoint, seeds included."""
@@ -116,6 +200,7 @@ def check_expression(
 def check_program(program: Program) -> None:
     """Every equation reads only what stands before it."""
     ranks = {n: len(d.indices) for n, d in program.declarations.items() if d.kind != "defined"}
+    ranks |= {s.name: len(s.indices) for s in program.shifts}
     for eq in program.equations:
         check_expression(eq.expr, frozenset(eq.indices), ranks, eq.name)
         ranks[eq.name] = len(eq.indices)
@@ -127,6 +212,7 @@ def check_adjoint(adjoint: AdjointProgram) -> None:
     ranks = {n: len(d.indices) for n, d in adjoint.program.declarations.items()}
     ranks |= {eq.name: len(eq.indices) for eq in adjoint.program.equations}
     ranks |= {seed: ranks[output] for output, seed in adjoint.seeds.items()}
+    ranks |= {s.name: len(s.indices) for s in adjoint.shifts}
     for a in adjoint.adjoints:
         check_expression(a.expr, frozenset(a.indices), ranks, f"∂L/∂{a.tensor}")
         ranks[a.name] = len(a.indices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sympy import Expr, Idx, Symbol
@@ -20,12 +21,16 @@ from symbp.ir.nodes import (
     tensors_of,
     walk,
 )
-from symbp.ir.program import AdjointProgram, check_expression
+from symbp.ir.program import AdjointProgram, Shift, check_expression
 
 
 @dataclass(frozen=True)
 class Assign:
-    """name[indices] = expr: one statement. `meaning` is its formula before stabilising and sharing."""
+    """name[indices] = expr: one statement. `meaning` is its formula before stabilising and sharing.
+
+    In a loop, the index of the steps is a symbol of `expr` and none of `indices`; `at` are the places of an array that
+    is kept for all steps, and `label` the indices that the formula has.
+    """
 
     name: str
     indices: tuple[Index, ...]
@@ -33,6 +38,52 @@ class Assign:
     meaning: Expr
     like: str  # a tensor with the working dtype, read where `expr` itself reads none
     owned: bool = False  # whether it is handed to the user, and so must be no view of another array
+    at: tuple[Expr, ...] | None = None
+    label: tuple[Index, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Allocate:
+    """An array for all steps of a tensor, and in it, shifted, what is read of other steps.
+
+    Such an array has as many places more as the longest step goes outside the range, before and behind.
+    """
+
+    name: str
+    indices: tuple[Index, ...]
+    like: str
+    axis: int  # of the steps that the shifts go along
+    shifts: tuple[Shift, ...]
+
+
+@dataclass(frozen=True)
+class Fill:
+    """What stands at the places of a shifted tensor outside the steps. `at` are its places, fixed for loops around."""
+
+    shift: Shift
+    at: tuple[Expr, ...]
+    like: str
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A loop over the steps of an index, whose name is that of the variable."""
+
+    index: Index
+    forward: bool
+    body: tuple[Statement, ...]
+
+
+Statement = Assign | Allocate | Fill | Repeat
+
+
+def assigns(body: Iterable[Statement]) -> Iterator[Assign]:
+    """Every assignment, those in loops too, in order."""
+    for statement in body:
+        if isinstance(statement, Repeat):
+            yield from assigns(statement.body)
+        elif isinstance(statement, Assign):
+            yield statement
 
 
 @dataclass(frozen=True)
@@ -40,26 +91,69 @@ class Schedule:
     """Statements of forward, backward and predict, each reading only what stands before it or comes from outside."""
 
     adjoint: AdjointProgram
-    forward: tuple[Assign, ...]
-    backward: tuple[Assign, ...]
-    predict: tuple[Assign, ...]
+    forward: tuple[Statement, ...]
+    backward: tuple[Statement, ...]
+    predict: tuple[Statement, ...]
     cache: tuple[
         str, ...
     ]  # what backward reads of forward: values, inputs, constants, sizes; never parameters
 
 
-def reads_of(body: tuple[Assign, ...]) -> tuple[str, ...]:
+def arrays(body: Iterable[Statement]) -> dict[str, tuple[Index, ...]]:
+    """The axes of every array that statements make."""
+    found: dict[str, tuple[Index, ...]] = {}
+    for statement in body:
+        if isinstance(statement, Repeat):
+            found |= arrays(statement.body)
+        elif isinstance(statement, Allocate):
+            names = (statement.name, *(s.name for s in statement.shifts))
+            found |= dict.fromkeys(names, statement.indices)
+        elif isinstance(statement, Assign) and statement.at is None:
+            found[statement.name] = statement.indices
+    return found
+
+
+def loop_variables(body: Iterable[Statement]) -> set[str]:
+    """The names of all loops' variables."""
+    loops = [s for s in body if isinstance(s, Repeat)]
+    return {s.index.name for s in loops}.union(*(loop_variables(s.body) for s in loops))
+
+
+def reads_of(body: Iterable[Statement]) -> tuple[str, ...]:
     """What a body reads from outside itself: tensors, constants and sizes, in order of first use."""
-    own = {a.name for a in body}
+    own: set[str] = set()
     found: dict[str, None] = {}
-    for assign in body:
-        tensors = tensors_of(assign.expr)
-        if all(e.is_whole for e in entries(assign.expr)):
-            tensors = (*tensors, assign.like)  # somewhere the dtype must come from
-        for name in (*tensors, *symbols_of(assign)):
-            if name not in own:
-                found[name] = None
-    return tuple(found)
+    for name, defined in _mentioned(body):
+        if defined:
+            own.add(name)
+        else:
+            found[name] = None
+    return tuple(name for name in found if name not in own)
+
+
+def _mentioned(body: Iterable[Statement]) -> Iterator[tuple[str, bool]]:
+    """(name, whether it is defined there) of what statements read and define."""
+    for statement in body:
+        if isinstance(statement, Assign):
+            tensors = tensors_of(statement.expr)
+            if all(e.is_whole for e in entries(statement.expr)):
+                tensors = (*tensors, statement.like)  # somewhere the dtype must come from
+            yield from ((name, False) for name in (*tensors, *symbols_of(statement)))
+            yield statement.name, True
+            continue
+        if isinstance(statement, Repeat):
+            sizes = size_of(statement.index).free_symbols
+            yield statement.index.name, True
+            yield from _mentioned(statement.body)
+        elif isinstance(statement, Allocate):
+            sizes = {s for i in statement.indices for s in size_of(i).free_symbols}
+            yield statement.like, False
+            for name in (statement.name, *(s.name for s in statement.shifts)):
+                yield name, True
+        else:
+            sizes = size_of(statement.shift.over).free_symbols
+            yield from ((name, False) for name in tensors_of(statement.shift.outside))
+        yield from ((size.name, False) for size in sorted(sizes, key=str))
 
 
 def symbols_of(assign: Assign) -> tuple[str, ...]:
@@ -106,18 +200,31 @@ def symbols_of(assign: Assign) -> tuple[str, ...]:
 
 def check_schedule(schedule: Schedule) -> None:
     """Each body is in an order of evaluation, and the cache is exactly what backward reads of forward."""
-    ranks = {n: len(d.indices) for n, d in schedule.adjoint.program.declarations.items()}
-    outside = {n for n, d in schedule.adjoint.program.declarations.items() if d.kind != "defined"}
-    for body, given in (
-        (schedule.forward, outside),
-        (schedule.predict, outside),
-        (schedule.backward, outside | set(schedule.cache) | set(schedule.adjoint.seeds.values())),
-    ):
-        known = {n: ranks[n] for n in given if n in ranks}
-        known |= {a.name: len(a.indices) for a in schedule.forward if a.name in given}
-        known |= {s: ranks[o] for o, s in schedule.adjoint.seeds.items() if s in given}
-        for assign in body:
-            check_expression(assign.expr, frozenset(assign.indices), known, assign.name)
-            if not free_indices(assign.expr) <= set(assign.indices):
-                raise CompilerError(f"{assign.name}: a free index without an axis")
-            known[assign.name] = len(assign.indices)
+    program = schedule.adjoint.program
+    declared = {n: len(d.indices) for n, d in program.declarations.items()}
+    outside = {n: declared[n] for n, d in program.declarations.items() if d.kind != "defined"}
+    forward = {a.name: len(a.indices if a.at is None else a.at) for a in assigns(schedule.forward)}
+    forward |= {s.name: len(s.indices) for s in program.shifts}
+    given = {s: declared[o] for o, s in schedule.adjoint.seeds.items()}
+    given |= {n: rank for n, rank in forward.items() if n in schedule.cache}
+    _check_body(schedule.forward, dict(outside))
+    _check_body(schedule.predict, dict(outside))
+    _check_body(schedule.backward, outside | given)
+
+
+def _check_body(body: Iterable[Statement], ranks: dict[str, int]) -> None:
+    for statement in body:
+        if isinstance(statement, Repeat):
+            _check_body(statement.body, ranks)
+        elif isinstance(statement, Allocate):
+            for name in (statement.name, *(s.name for s in statement.shifts)):
+                ranks[name] = len(statement.indices)
+        elif isinstance(statement, Assign):
+            free = frozenset(statement.indices)
+            check_expression(statement.expr, free, ranks, statement.name)
+            if not free_indices(statement.expr) <= free:
+                raise CompilerError(f"{statement.name}: a free index without an axis")
+            if statement.at is None:
+                ranks[statement.name] = len(statement.indices)
+            elif ranks.get(statement.name) != len(statement.at):
+                raise CompilerError(f"{statement.name}: is written to before there is an array")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sympy import Add, Basic, Expr, Idx, Mul, S, expand_mul
+from sympy import Add, Basic, Expr, Idx, Mul, S, Symbol, expand_mul
 
-from symbp.ir.module import Body, Gather, Line, Module, Place
+from symbp.ir.module import Block, Body, Gather, Line, Module, Place, code_of
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import (
     Delta,
@@ -23,10 +23,22 @@ from symbp.ir.nodes import (
     walk,
 )
 from symbp.ir.program import Program
-from symbp.ir.schedule import Assign, Schedule, reads_of
+from symbp.ir.schedule import (
+    Allocate,
+    Assign,
+    Fill,
+    Repeat,
+    Schedule,
+    Statement,
+    arrays,
+    assigns,
+    loop_variables,
+    reads_of,
+)  # fmt: skip
 from symbp.layout import statement as wrap
 from symbp.notation import lhs_text, text
 from symbp.rewrite import bound_indices
+from symbp.targets import steps
 from symbp.targets.code import ATOM, Code, align
 from symbp.targets.expressions import Printer, first_tensor
 from symbp.targets.loops import accumulate, accumulated
@@ -35,11 +47,14 @@ from symbp.validate import provably_inside, reach
 
 WIDTH = 84  # columns of a statement in a function body of 88
 MOST_LINES = 7
+_STEP = "step_value"
 _NAME = re.compile(r"[^\W\d]\w*")
 
 
 def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
     """The Python statements of one assignment, and the helper functions that they call."""
+    if assign.at is not None:
+        return _kept(assign)
     printer = Printer(_frame(assign), first_tensor(assign.expr) or assign.like)
     whole, placed = _split(assign)
     looped = [t for t in summands(whole) if accumulated(t)]
@@ -56,6 +71,20 @@ def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
     lines += [accumulate(printer, assign.name, assign.indices, term) for term in looped]
     viewed = {"windows"} if any("_windows(" in line for line in lines) else set()
     return tuple(lines), printer.helpers | viewed
+
+
+def _kept(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
+    """The statements of one step, whose result an array keeps: name[:, t] = …"""
+    printer = Printer(assign.indices, assign.like)
+    places = [":" if isinstance(p, Idx) else printer.number(p).text for p in assign.at or ()]
+    while places[-1] == ":":
+        places.pop()
+    target = f"{assign.name}[{', '.join(places)}]"
+    code, helpers = statement(replace(assign, name=_STEP, at=None, owned=False))
+    first, *more = code
+    if not more and first.startswith(f"{_STEP} = "):
+        return (target + first[len(_STEP) :],), helpers
+    return (*code, f"{target} = {_STEP}"), helpers
 
 
 def fits(assign: Assign) -> bool:
@@ -171,14 +200,15 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
     adjoints = adjoint.tensors()
     helpers: set[str] = set()
 
-    def body(assigns: tuple[Assign, ...], **checks: Any) -> Body:
-        lines = tuple(_line(a, adjoints, helpers) for a in assigns)
-        names = set(_NAME.findall(" ".join(code for line in lines for code in line.code)))
-        return Body(lines, tuple(r for r in reads_of(assigns) if r in names), **checks)
+    def body(statements: tuple[Statement, ...], **checks: Any) -> Body:
+        lines = tuple(_line(s, adjoints, helpers) for s in statements)
+        names = {name for code in code_of(lines) for name in _NAME.findall(code)}
+        return Body(lines, tuple(r for r in reads_of(statements) if r in names), **checks)
 
-    def checked(assigns: tuple[Assign, ...], later: tuple[Assign, ...] = ()) -> Body:
-        gathers = _gathers(program, (*assigns, *later))
-        return body(assigns, places=_undecided(program, assigns), gathers=gathers)
+    def checked(statements: tuple[Statement, ...], later: tuple[Statement, ...] = ()) -> Body:
+        own = tuple(assigns(statements))
+        gathers = _gathers(program, (*own, *assigns(later)))
+        return body(statements, places=_undecided(program, statements), gathers=gathers)
 
     forward = checked(schedule.forward, schedule.backward)
     predict = checked(schedule.predict)
@@ -212,16 +242,18 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
     )
 
 
-def _undecided(program: Program, assigns: tuple[Assign, ...]) -> tuple[Place, ...]:
+def _undecided(program: Program, body: tuple[Statement, ...]) -> tuple[Place, ...]:
     """The fixed positions that these statements read at and that the sizes may put outside, by tensor and axis."""
     shapes = {name: d.shape for name, d in program.declarations.items()}
-    shapes |= {a.name: tuple(map(size_of, a.indices)) for a in assigns}
+    shapes |= {name: tuple(map(size_of, axes)) for name, axes in arrays(body).items()}
+    variables = {Symbol(name, integer=True) for name in loop_variables(body)}
     read = [
         Place(entry.tensor, axis, end, shapes[entry.tensor][axis])
-        for a in assigns
+        for a in assigns(body)
         for entry in entries(a.expr)
         for axis, place in enumerate(entry.indices)
         if not isinstance(place, (Idx, Entry))
+        and not place.free_symbols & variables  # a step
         and not provably_inside(place, shapes[entry.tensor][axis])
         for end in dict.fromkeys(reach(place))
     ]
@@ -230,14 +262,14 @@ def _undecided(program: Program, assigns: tuple[Assign, ...]) -> tuple[Place, ..
     return tuple(sorted(found, key=lambda p: (order.index(p.tensor), p.axis)))
 
 
-def _gathers(program: Program, assigns: tuple[Assign, ...]) -> tuple[Gather, ...]:
+def _gathers(program: Program, own: tuple[Assign, ...]) -> tuple[Gather, ...]:
     """The integer tensors that these statements, or the formulas behind them, read at, once for each axis size.
 
     An adjoint may scatter to places that its own forward equation was simplified not to read at: so they are named
     by what the declared equations read.
     """
-    wanted = {e.tensor for a in assigns for e in entries(a.expr) if e.is_whole}
-    declared = [a.meaning for a in assigns] + [eq.expr for eq in program.equations]
+    wanted = {e.tensor for a in own for e in entries(a.expr) if e.is_whole}
+    declared = [a.meaning for a in own] + [eq.expr for eq in program.equations]
     found: dict[tuple[str, Expr], Gather] = {}
     for entry in (e for expr in declared for e in entries(expr)):
         for axis, place in enumerate(entry.indices):
@@ -248,13 +280,22 @@ def _gathers(program: Program, assigns: tuple[Assign, ...]) -> tuple[Gather, ...
     return tuple(found.values())
 
 
-def _line(assign: Assign, adjoints: Mapping[str, str], helpers: set[str]) -> Line:
-    code, used = statement(assign)
+def _line(
+    item: Statement, adjoints: Mapping[str, str], helpers: set[str]
+) -> Line | Block:
+    if isinstance(item, Repeat):
+        return Block(steps.head(item), tuple(_line(s, adjoints, helpers) for s in item.body))
+    if isinstance(item, Allocate):
+        return Line("", "", tuple(steps.allocate(item)))
+    if isinstance(item, Fill):
+        return Line("", "", (steps.fill(item),))
+    code, used = statement(item)
     helpers |= used
-    left = lhs_text(assign.name, assign.indices, adjoints)
-    formula = f"{left} = {text(assign.meaning, adjoints)}"
-    sizes = ", ".join(str(i.upper - i.lower + 1) for i in assign.indices)
-    return Line(formula, f"({sizes}{',' if len(assign.indices) == 1 else ''})", code)
+    indices = item.indices if item.label is None else item.label
+    left = lhs_text(item.name, indices, adjoints)
+    formula = f"{left} = {text(item.meaning, adjoints)}" if item.label != () else ""
+    sizes = ", ".join(str(i.upper - i.lower + 1) for i in item.indices)
+    return Line(formula, f"({sizes}{',' if len(item.indices) == 1 else ''})", code)
 
 
 def _sizes(schedule: Schedule) -> tuple[str, ...]:
@@ -268,7 +309,7 @@ def _sizes(schedule: Schedule) -> tuple[str, ...]:
     known = {
         *program.declarations,
         *schedule.adjoint.seeds.values(),
-        *(a.name for body in bodies for a in body),
+        *(a.name for body in bodies for a in assigns(body)),
     }
     read = [name for body in bodies for name in reads_of(body)]
     return tuple(found | dict.fromkeys(name for name in read if name not in known))

@@ -1,0 +1,179 @@
+"""Which equations run in one loop: the strongly connected components of who reads whom, taken apart by their steps.
+
+Equations that need each other at the same step have no order of evaluation. If every cycle among them goes at least one
+step back along some axis (or forward, along all of them alike), they run in a loop over that axis; what of each cycle
+is left within one step is arranged by the same rule, so that loops nest.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sympy.utilities.iterables import strongly_connected_components
+
+
+@dataclass(frozen=True)
+class Read:
+    """One place where an equation reads a tensor.
+
+    `places` gives for each axis of the tensor (the axis of the reader that it moves with, how many steps it is ahead),
+    or None where it is read at no one step: summed over, fixed, or gathered.
+    """
+
+    reader: str
+    source: str
+    places: tuple[tuple[int, int] | None, ...]
+    text: str = ""  # as the user wrote it, for messages
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Tensors that are computed step by step along one axis of each, in order within a step."""
+
+    axes: Mapping[str, int]
+    forward: bool
+    body: tuple[str | Loop, ...]
+
+
+class CycleError(Exception):
+    """A cycle that no loop can compute; `str` says why, and draws it."""
+
+
+def names_in(body: Iterable[str | Loop]) -> Iterator[str]:
+    """Every tensor of an arrangement, in order."""
+    for item in body:
+        if isinstance(item, Loop):
+            yield from names_in(item.body)
+        else:
+            yield item
+
+
+def arrange(names: Sequence[str], reads: Iterable[Read]) -> tuple[str | Loop, ...]:
+    """Tensors in an order of evaluation, as near as can be to the order given; those on a cycle in a loop.
+
+    Raises `CycleError` where a cycle has no step, or steps in two directions, or is read at all steps at once.
+    """
+    inside = [r for r in reads if r.reader in names and r.source in names]
+    found: list[str | Loop] = []
+    for group in _components(names, inside):
+        own = [r for r in inside if r.reader in group and r.source in group]
+        found.append(_loop(group, own) if own else group[0])
+    return tuple(found)
+
+
+def _components(names: Sequence[str], reads: Iterable[Read]) -> list[list[str]]:
+    """The strongly connected components in an order of evaluation: of those that are ready, the first given."""
+    place = {name: k for k, name in enumerate(names)}
+    edges = dict.fromkeys((r.reader, r.source) for r in reads)
+    groups = [
+        sorted(g, key=place.__getitem__)
+        for g in strongly_connected_components((list(names), list(edges)))
+    ]
+    home = {name: k for k, group in enumerate(groups) for name in group}
+    waits: dict[int, set[int]] = {k: set() for k in range(len(groups))}
+    feeds: dict[int, set[int]] = {k: set() for k in range(len(groups))}
+    for reader, source in edges:
+        if home[reader] != home[source]:
+            waits[home[reader]].add(home[source])
+            feeds[home[source]].add(home[reader])
+
+    def last(k: int) -> int:  # a group stands where its last member was given
+        return place[groups[k][-1]]
+
+    ready = [(last(k), k) for k in waits if not waits[k]]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        _, k = heapq.heappop(ready)
+        order.append(groups[k])
+        for reader_group in feeds[k]:
+            waits[reader_group].discard(k)
+            if not waits[reader_group]:
+                heapq.heappush(ready, (last(reader_group), reader_group))
+    return order
+
+
+def _loop(group: list[str], reads: list[Read]) -> Loop:
+    """The loop over the axis that leaves the least to loops inside it."""
+    candidates = dict.fromkeys(
+        (r.reader, at[0]) for r in reads for at in r.places if at is not None and at[1] != 0
+    )
+    if not candidates:
+        raise CycleError(f"{_cycle(reads)}: a cycle without a step; one of them must be read a step before")
+    found: list[tuple[int, Loop]] = []
+    faults: list[str] = []
+    for name, axis in candidates:
+        try:
+            found.append(_over(group, reads, name, axis))
+        except CycleError as error:
+            faults.append(str(error))
+    if not found:
+        raise CycleError(faults[0])
+    return min(found, key=lambda scored: scored[0])[1]
+
+
+def _over(group: list[str], reads: list[Read], name: str, axis: int) -> tuple[int, Loop]:
+    """(how many tensors still need loops inside it, the loop over this axis of one of them)."""
+    axes = _aligned(reads, name, axis)
+    steps = {r: _step(r, axes) for r in reads}
+    signs = {step > 0 for step in steps.values() if step}
+    if len(signs) > 1:
+        texts = [next(r.text for r, s in steps.items() if s and (s > 0) is up) for up in (False, True)]
+        raise CycleError(
+            f"{_cycle(reads)}: {texts[0]} runs forward and {texts[1]} backward over the same steps"
+        )
+    within = [r for r, step in steps.items() if not step]
+    body = arrange(group, within)
+    left = sum(len(list(names_in([item]))) for item in body if isinstance(item, Loop))
+    return left, Loop(axes, True not in signs, body)
+
+
+def _aligned(reads: list[Read], name: str, axis: int) -> dict[str, int]:
+    """The axis of each tensor of a cycle that moves with this axis of one of them."""
+    axes = {name: axis}
+    waiting = [name]
+    while waiting:
+        known = waiting.pop()
+        for r in reads:
+            if r.reader == known:
+                other, fits = r.source, [k for k, at in enumerate(r.places) if at and at[0] == axes[known]]
+            elif r.source == known:
+                at = r.places[axes[known]]
+                other, fits = r.reader, [at[0]] if at else []
+            else:
+                continue
+            if len(fits) != 1 or axes.get(other, fits[0]) != fits[0]:
+                raise CycleError(f"{_cycle(reads)}: {r.text} is not read at one step of the same axis")
+            if other not in axes:
+                axes[other] = fits[0]
+                waiting.append(other)
+    return axes
+
+
+def _step(read: Read, axes: Mapping[str, int]) -> int:
+    at = read.places[axes[read.source]]
+    assert at is not None  # aligned
+    return at[1]
+
+
+def _cycle(reads: list[Read]) -> str:
+    """A shortest cycle by name: "h → z → h"."""
+    feeds: dict[str, list[str]] = {}
+    for r in reads:
+        feeds.setdefault(r.source, []).append(r.reader)
+    paths: list[list[str]] = []
+    for start in feeds:
+        reached, edge = {start: [start]}, [start]
+        while edge:
+            name = edge.pop(0)
+            for reader in feeds.get(name, ()):
+                if reader == start:
+                    paths.append([*reached[name], start])
+                    edge = []
+                    break
+                if reader not in reached:
+                    reached[reader] = [*reached[name], reader]
+                    edge.append(reader)
+    return " → ".join(min(paths, key=len))

@@ -1,0 +1,62 @@
+"""Recurrences as plain loops: an array for all steps, views on it for what is read of other steps, and the loop."""
+
+from __future__ import annotations
+
+from sympy import Expr, Idx
+
+from symbp.ir.schedule import Allocate, Fill, Repeat
+from symbp.shapes import tuple_code
+from symbp.targets.code import align
+from symbp.targets.expressions import Printer
+
+
+def allocate(statement: Allocate) -> list[str]:
+    """The array of a tensor; with the places before the first step, or behind the last, that its shifts need."""
+    printer = Printer(statement.indices, statement.like)
+    number = printer.number
+    sizes = [number(i.upper - i.lower + 1) for i in statement.indices]
+    before = max([0, *(-s.by for s in statement.shifts)])
+    behind = max([0, *(s.by for s in statement.shifts)])
+    texts = [size.text for size in sizes]
+    if not before + behind:
+        return [f"{statement.name} = np.empty({tuple_code(texts)}, dtype={printer.dtype})"]
+    over = statement.indices[statement.axis]
+    texts[statement.axis] = number(over.upper - over.lower + 1 + before + behind).text
+    empty = "zeros" if all(s.outside == 0 for s in statement.shifts) else "empty"
+    whole = f"{statement.name}_all"
+    views = {s.name: before + s.by for s in statement.shifts} | {statement.name: before}
+    lead = ":, " * statement.axis
+    slices = [f"{whole}[{lead}{_slice(k, before + behind - k)}]" for k in views.values()]
+    return [
+        f"{whole} = np.{empty}({tuple_code(texts)}, dtype={printer.dtype})",
+        *(f"{view} = {slice_}" for view, slice_ in zip(views, slices)),
+    ]
+
+
+def _slice(start: int, left: int) -> str:
+    """All but `start` places before and `left` behind."""
+    return f"{start or ''}:{-left or ''}"
+
+
+def fill(statement: Fill) -> str:
+    """What stands before the first step, or behind the last."""
+    shift = statement.shift
+    steps = abs(shift.by)
+    free = tuple(p for p in statement.at if isinstance(p, Idx))
+    printer = Printer(free, statement.like)
+    places = [":" if isinstance(p, Idx) else printer.number(p).text for p in statement.at]
+    axis = statement.at.index(shift.over)
+    outside = f":{steps}" if shift.by < 0 else f"-{steps}:"
+    places[axis] = outside if steps > 1 else "0" if shift.by < 0 else "-1"
+    axes = free if steps > 1 else tuple(i for i in free if i != shift.over)
+    while places[-1] == ":":
+        places.pop()
+    return f"{shift.name}[{', '.join(places)}] = {align(printer(shift.outside), axes).text}"
+
+
+def head(statement: Repeat) -> str:
+    """The first line of the loop."""
+    steps: Expr = statement.index.upper - statement.index.lower + 1
+    count = f"range({Printer((), '').number(steps).text})"
+    count = count if statement.forward else f"reversed({count})"
+    return f"for {statement.index.name} in {count}:"
