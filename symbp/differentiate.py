@@ -94,12 +94,19 @@ def differentiate(program: Program, wrt: tuple[str, ...]) -> AdjointProgram:
             readers.setdefault(tensor, []).append(eq)
     shifts = [s for s in program.shifts if s.name in active & needed]
     back = {s.name: _shifted_back(s, names) for s in shifts}
+    ends: dict[str, str] = {}  # the tensor of a last step -> the shift whose adjoint begins with its own
+    for s in shifts:
+        end = program.ends.get(s.source)
+        if end in active and abs(s.by) == 1 and end not in ends:
+            ends[end] = s.source
+            back[s.name] = replace(back[s.name], outside=Entry(names[end], *s.rest))
     partials: dict[tuple[str, str], Partial] = {}
     adjoints: list[Adjoint] = []
     for tensor in _reverse_order(program, wrt):
         if tensor not in needed or tensor == program.loss:
             continue
-        found = [partial(program, eq, tensor) for eq in readers.get(tensor, ())]
+        read = [eq for eq in readers.get(tensor, ()) if ends.get(eq.name) != tensor]
+        found = [partial(program, eq, tensor) for eq in read]
         partials |= {(p.output, p.input): p for p in found}
         steps = [x for s in shifts for x in _through_shift(s, tensor, back[s.name], program)]
         if tensor in seeds and not (found or steps):
@@ -114,6 +121,7 @@ def differentiate(program: Program, wrt: tuple[str, ...]) -> AdjointProgram:
 def _shifted_back(shift: Shift, names: dict[str, str]) -> Shift:
     """The adjoint of what is read at t − 1, at t + 1: what the step after adds to an adjoint, and 0 after the last."""
     stem = f"{names[shift.source]}_{'after' if shift.by < 0 else 'before'}"
+    stem += f"_{abs(shift.by)}" * (abs(shift.by) > 1)
     name = next(n for n in (stem + "_" * k for k in range(99)) if n not in names.values())
     names[name] = name
     return replace(shift, name=name, source=names[shift.name], by=-shift.by, outside=S.Zero)

@@ -7,7 +7,7 @@ at more than the last step that is computed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sympy import Add, Basic, Expr, Idx, Mul, S, Symbol
@@ -36,37 +36,64 @@ from symbp.share import Sharing, worth_sharing
 Body = Sequence[Assign]
 
 
+@dataclass(frozen=True)
+class Recurrent:
+    """What statements have of recurrences: their shifts, which tensors are parameters, how loops nest by preference."""
+
+    shifts: tuple[Shift, ...]
+    parameters: frozenset[str]
+    outer: tuple[Index, ...] = ()
+
+    def order(self, body: Body) -> tuple[str | Loop, ...]:
+        return arranged(body, self.shifts, self.outer)
+
+    def reading(self, names: Iterable[str]) -> Recurrent:
+        """With those shifts alone that are read."""
+        return replace(self, shifts=tuple(s for s in self.shifts if s.name in names))
+
+    def is_deep(self, loop: Loop, table: Mapping[str, Assign]) -> bool:
+        """Whether each step has parameters of its own, as a layer has: few steps, and each of them large."""
+        return any(
+            e.tensor in self.parameters and table[name].indices[axis] in e.indices
+            for name, axis in loop.axes.items()
+            if name in table
+            for e in entries(table[name].expr)
+        )
+
+
 # What does not change within a loop
 
 
-def hoisted(body: Body, shifts: Sequence[Shift], sharing: Sharing) -> list[Assign]:
+def hoisted(body: Body, recurrent: Recurrent, sharing: Sharing) -> list[Assign]:
     """The statements with what no step changes computed apart, before the loop: once, or for all steps together."""
-    if not shifts:
-        return list(body)
-    while True:
-        inside = dict(_innermost(arranged(body, shifts)))
+    while recurrent.shifts:
+        table = {a.name: a for a in body}
+        inside = dict(_innermost(recurrent.order(body), lambda loop: recurrent.is_deep(loop, table)))
         done: list[Assign] = []
         for assign in body:
             before: list[Assign] = []
             if assign.name in inside:
-                changing, axis = inside[assign.name]
-                visit = _Hoist(assign, changing, assign.indices[axis], sharing, before)
+                loop, deep = inside[assign.name]
+                changing = frozenset(names_in([loop]))
+                over = assign.indices[loop.axes[assign.name]]
+                visit = _Hoist(assign, changing, over, deep, sharing, before)
                 assign = replace(assign, expr=visit(assign.expr))
             done += [*before, assign]
         if len(done) == len(body):
             return done
         body = done
+    return list(body)
 
 
-def _innermost(order: Iterable[str | Loop]) -> Iterator[tuple[str, tuple[frozenset[str], int]]]:
-    """(name, (all names of its innermost loop, its axis there)) of every tensor in a loop."""
-    for item in order:
-        if isinstance(item, Loop):
-            names = frozenset(names_in([item]))
-            for name in item.body:
-                if isinstance(name, str):
-                    yield name, (names, item.axes[name])
-            yield from _innermost(i for i in item.body if isinstance(i, Loop))
+def _innermost(
+    order: Iterable[str | Loop], is_deep: Callable[[Loop], bool]
+) -> Iterator[tuple[str, tuple[Loop, bool]]]:
+    """(name, (its innermost loop, whether that is deep)) of every tensor in a loop."""
+    for loop in order:
+        if isinstance(loop, Loop):
+            deep = is_deep(loop)
+            yield from ((name, (loop, deep)) for name in loop.body if isinstance(name, str))
+            yield from _innermost(loop.body, is_deep)
 
 
 @dataclass
@@ -76,6 +103,7 @@ class _Hoist:
     home: Assign
     changing: frozenset[str]
     over: Index
+    deep: bool
     sharing: Sharing
     before: list[Assign]
 
@@ -106,9 +134,10 @@ class _Hoist:
             if number != 1:
                 return number * self.take(rest)
         entry = any(isinstance(n, Entry) for n in walk(expr))
-        constant = self.over not in free_indices(expr) and cost(expr) > 0
+        constant = self.over not in free_indices(expr)
+        merged = not self.deep and worth_sharing(expr)
         placed = any(isinstance(n, Delta) for n in walk(expr))
-        if not (worth_sharing(expr) or entry and (constant or placed)):
+        if not (entry and (merged or constant and cost(expr) > 0 or placed)):
             return rebuild(expr, [self(a) for a in expr.args])
         return self.sharing.extract(expr, self.home, self.before, f"{self.home.name}_given")
 
@@ -117,12 +146,64 @@ class _Hoist:
 
 
 def looped(
-    body: Body, shifts: Sequence[Shift], wanted: Collection[str], taken: set[str]
+    body: Body, recurrent: Recurrent, wanted: Collection[str], taken: set[str]
 ) -> tuple[Statement, ...]:
     """The statements in loops. `wanted` are read by what stands behind all of them, at any step."""
-    read = {t for a in body for t in tensors_of(a.expr)} | set(wanted)
-    live = [s for s in shifts if s.name in read]
-    return _Loops(body, live, wanted, taken).statements() if live else tuple(body)
+    live = recurrent.reading({t for a in body for t in tensors_of(a.expr)} | set(wanted))
+    return _Loops(body, live, wanted, taken).statements() if live.shifts else tuple(body)
+
+
+def nesting(body: Body, recurrent: Recurrent) -> tuple[Index, ...]:
+    """The indices that loops run over, those of outer ones first."""
+    found: dict[Index, None] = {}
+    axes = {s.name: s.indices for s in (*body, *recurrent.shifts)}
+
+    def visit(order: Iterable[str | Loop]) -> None:
+        for loop in order:
+            if isinstance(loop, Loop):
+                found.update((axes[name][axis], None) for name, axis in loop.axes.items())
+                visit(loop.body)
+
+    visit(recurrent.order(body))
+    return tuple(found)
+
+
+def _with_followers(
+    order: tuple[str | Loop, ...], recurrent: Recurrent, table: Mapping[str, Assign]
+) -> tuple[str | Loop, ...]:
+    """Statements for each step of a deep loop, such as the gradients of its parameters, at the end of its steps.
+
+    What they read need not be kept for all steps then. In any other loop one large product for all steps together,
+    behind it, is faster.
+    """
+    found: list[str | Loop] = []
+    for item in order:
+        if isinstance(item, Loop):
+            found.append(replace(item, body=_with_followers(item.body, recurrent, table)))
+            continue
+        for k, loop in enumerate(found):
+            if not isinstance(loop, Loop) or item not in table or not recurrent.is_deep(loop, table):
+                continue
+            axis = _following(table[item], loop)
+            waits = set(tensors_of(table[item].expr)) & set(names_in(found[k + 1 :]))
+            if axis is not None and not waits:
+                found[k] = replace(
+                    loop, axes={**loop.axes, item: axis}, body=(*loop.body, item)
+                )
+                break
+        else:
+            found.append(item)
+    return tuple(found)
+
+
+def _following(assign: Assign, loop: Loop) -> int | None:
+    """The axis of a statement that moves with the steps of all it reads of a loop; None where it reads other steps."""
+    places = {
+        e.indices[loop.axes[e.tensor]] for e in entries(assign.expr) if e.tensor in loop.axes
+    }
+    if len(places) != 1 or not (place := places.pop()) in assign.indices:
+        return None
+    return assign.indices.index(place)
 
 
 @dataclass(frozen=True)
@@ -137,16 +218,16 @@ class _Around:
 
 class _Loops:
     def __init__(
-        self, body: Body, shifts: Sequence[Shift], wanted: Collection[str], taken: set[str]
+        self, body: Body, recurrent: Recurrent, wanted: Collection[str], taken: set[str]
     ) -> None:
         self.assigns = {a.name: a for a in body}
-        self.shifts = {s.name: s for s in shifts}
+        self.shifts = {s.name: s for s in recurrent.shifts}
         self.wanted = frozenset(wanted)
         self.taken = set(taken)
         self.like = body[0].like
-        self.order = arranged(body, shifts)
+        self.order = _with_followers(recurrent.order(body), recurrent, self.assigns)
         self.around: dict[str, list[_Around]] = {}  # outermost first
-        self.groups = {s.name: s.source for s in shifts}  # views of one array
+        self.groups = {s.name: s.source for s in recurrent.shifts}  # views of one array
         self.kept: dict[str, set[int]] = {}  # the axes of loops whose steps are all kept, by group
         self.renamed: dict[str, str] = {}  # what is carried to the next step in one variable
 

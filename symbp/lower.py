@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from sympy import Basic, Expr, Float, Idx, Integer, Mul, Symbol
@@ -21,15 +21,15 @@ from symbp.ir.nodes import (
     transform,
     walk,
 )
-from symbp.ir.program import Adjoint, AdjointProgram, Program, Shift, reached
+from symbp.ir.program import Adjoint, AdjointProgram, Program, reached
 from symbp.ir.schedule import Assign, Schedule, Statement, reads_of
-from symbp.looping import hoisted, loop_variable, looped
+from symbp.looping import Recurrent, hoisted, loop_variable, looped, nesting
 from symbp.rewrite import is_accumulated, max_over, tidy_sums
 from symbp.share import Sharing, worth_sharing
 from symbp.validate import RESERVED
 
 Fits = Callable[[Assign], bool]  # whether the target language can say a statement in one line
-Finish = Callable[[list[Assign], Sequence[Shift], Sharing], list[Assign]]
+Finish = Callable[[list[Assign], Recurrent, Sharing], list[Assign]]
 
 
 def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Schedule:
@@ -56,34 +56,41 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
     for assign in (*forward, *backward):
         sharing.count(assign.expr)
 
-    def finished(body: list[Assign], shifts: Sequence[Shift], sharing: Sharing) -> list[Assign]:
+    def finished(body: list[Assign], recurrent: Recurrent, sharing: Sharing) -> list[Assign]:
         shared = [s for a in body for s in sharing.share(a)]
-        return [s for a in hoisted(shared, shifts, sharing) for s in _fitting([a], sharing, fits)]
+        return [s for a in hoisted(shared, recurrent, sharing) for s in _fitting([a], sharing, fits)]
 
-    shared_forward = finished(forward, program.shifts, sharing)
-    shared_backward = finished(backward, adjoint.shifts, sharing)
+    parameters = frozenset(d.name for d in program.declarations.values() if d.kind == "param")
+    forth = Recurrent(program.shifts, parameters)
+    shared_forward = finished(forward, forth, sharing)
+    back = Recurrent(adjoint.shifts, parameters, nesting(shared_forward, forth))
+    shared_backward = finished(backward, back, sharing)
     names = adjoint.adjoint_names()
     gradients = [names[w] for w in adjoint.wrt]
-    done = looped(shared_backward, adjoint.shifts, gradients, sharing.taken)
+    done = looped(shared_backward, back, gradients, sharing.taken)
     cached = set(reads_of(done))
     goal = [program.loss] if program.loss else list(program.outputs)
     kept = reached([*goal, *cached], shared_forward, program.shifts)
     kept_forward = [a for a in shared_forward if a.name in kept]
-    parameters = {d.name for d in program.declarations.values() if d.kind == "param"}
     read = cached - parameters - set(adjoint.seeds.values())
     order = [*program.declarations, *(a.name for a in shared_forward)]
     cache = tuple(sorted(read, key=lambda r: (order.index(r) if r in order else len(order), r)))
     return Schedule(
         adjoint,
-        looped(kept_forward, program.shifts, [*goal, *cached], sharing.taken),
+        looped(kept_forward, forth, [*goal, *cached], sharing.taken),
         done,
-        _predicted(program, forward, shared_forward, sharing.taken, finished),
+        _predicted(program, forward, shared_forward, forth, sharing.taken, finished),
         cache,
     )
 
 
 def _predicted(
-    program: Program, forward: list[Assign], shared: list[Assign], taken: set[str], finished: Finish
+    program: Program,
+    forward: list[Assign],
+    shared: list[Assign],
+    recurrent: Recurrent,
+    taken: set[str],
+    finished: Finish,
 ) -> tuple[Statement, ...]:
     """What the outputs are computed by: as in forward, but with the mean of any noise in its place."""
     outputs = list(program.outputs)
@@ -102,8 +109,8 @@ def _predicted(
         ]
         for assign in expected:
             sharing.count(assign.expr)
-        body = only(finished(expected, program.shifts, sharing))
-    return looped(body, program.shifts, outputs, taken)
+        body = only(finished(expected, recurrent, sharing))
+    return looped(body, recurrent, outputs, taken)
 
 
 def _mean(noise: Declaration) -> Expr:

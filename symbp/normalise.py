@@ -76,7 +76,7 @@ def normalise(declared: Declared) -> Program:
     loss = [convert(declared.loss)] if declared.loss else []
     shifts = tuple(convert.shifts())
     every = [*convert.before, *equations.values()]
-    order = [*names_in(arranged(every, shifts))] if shifts else [*equations]
+    order = names_in(arranged(every, shifts)) if shifts else equations
     table = {eq.name: eq for eq in every}
     return Program(
         declared.name,
@@ -87,6 +87,7 @@ def normalise(declared: Declared) -> Program:
         declared.indices,
         (),
         shifts,
+        convert.ends,
     )
 
 
@@ -101,6 +102,14 @@ class _Equations:
         )
         self.shapes = {d.name: d.shape for d in self.given.values()}
         self.steps: dict[tuple[str, int], str] = {}
+        self.ends: dict[str, str] = {}
+        self.last: dict[str, Expr] = {}  # the step at which the loop of a recurrent tensor ends
+        for eq in declared.equations:
+            for entry in eq.expr.atoms(Indexed):
+                d = self.given[entry.base.label.name]
+                found = step_of(d, entry.indices)
+                if found is not None:
+                    self.last[d.name] = size_of(d.over) - 1 if found[1] < 0 else S.Zero
         self.before: list[Equation] = []  # of what stands for a recurrent tensor before its first step
         self.declarations: dict[str, Declaration] = {}  # that the user did not make
         sizes = {s.name for shape in self.shapes.values() for size in shape for s in size.free_symbols}
@@ -122,6 +131,17 @@ class _Equations:
             name = self.declare(stem if abs(step) == 1 else f"{stem}_{abs(step)}", self.given[tensor].indices)
             self.steps[tensor, step] = name
         return self.steps[tensor, step]
+
+    def at_end(self, tensor: str) -> str:
+        """The name by which a recurrent tensor is read at its last step."""
+        if tensor not in self.ends:
+            d = self.given[tensor]
+            rest = tuple(i for i in d.indices if i != d.over)
+            name = self.declare(f"{tensor}_{'last' if self.last[tensor] != 0 else 'first'}", rest)
+            places = (self.last[tensor] if i == d.over else i for i in d.indices)
+            self.before.append(Equation(name, rest, Entry(tensor, *places), d.where))
+            self.ends[tensor] = name
+        return self.ends[tensor]
 
     def declare(self, stem: str, indices: tuple[Index, ...]) -> str:
         """A tensor that the user did not declare, with a name that nothing has."""
@@ -192,11 +212,17 @@ class _Convert:
 
     def _entry(self, expr: Indexed, env: Names) -> Entry:
         declaration = self.network.given[expr.base.label.name]
-        found = step_of(declaration, expr.indices)
-        tensor = _tensor(expr.base.label)
+        name, places = declaration.name, tuple(expr.indices)
+        found = step_of(declaration, places)
         if found is not None:
-            tensor = Symbol(self.network.at_step(declaration.name, found[1]))
-        return Entry(tensor, *(self(i, env) for i in unstepped(declaration, expr.indices)))
+            places = unstepped(declaration, places)
+            return Entry(self.network.at_step(name, found[1]), *(self(i, env) for i in places))
+        if declaration.over is not None:
+            axis = declaration.indices.index(declaration.over)
+            if name in self.network.last and same_size(places[axis], self.network.last[name]):
+                places = places[:axis] + places[axis + 1 :]
+                return Entry(self.network.at_end(name), *(self(i, env) for i in places))
+        return Entry(_tensor(expr.base.label), *(self(i, env) for i in places))
 
     def _reduce(self, reducer: str, body: Expr, limits: list[Any], env: Names) -> Expr:
         """Limits bind from the last (outermost) to the first; an index that its body lacks repeats it."""

@@ -66,7 +66,8 @@ class _Simplify:
         self.vanishing = {eq.name for eq in self.program.equations if is_pure(eq.expr)}
         self.done: dict[str, Adjoint] = {}
         self.uses = Counter(t for a in adjoint.adjoints for t in tensors_of(a.expr))
-        self.uses.update(s.source for s in adjoint.shifts)
+        for shift in adjoint.shifts:
+            self.uses.update((shift.source, *tensors_of(shift.outside)))
 
     def shorten(self, a: Adjoint) -> Adjoint:
         """One adjoint, with every step that changed it."""

@@ -8,7 +8,7 @@ is left within one step is arranged by the same rule, so that loops nest.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sympy.utilities.iterables import strongly_connected_components
@@ -37,6 +37,9 @@ class Loop:
     body: tuple[str | Loop, ...]
 
 
+Rank = Callable[[str, int], int]
+
+
 class CycleError(Exception):
     """A cycle that no loop can compute; `str` says why, and draws it."""
 
@@ -50,8 +53,12 @@ def names_in(body: Iterable[str | Loop]) -> Iterator[str]:
             yield item
 
 
-def arrange(names: Sequence[str], reads: Iterable[Read]) -> tuple[str | Loop, ...]:
+def arrange(
+    names: Sequence[str], reads: Iterable[Read], rank: Rank = lambda name, axis: 0
+) -> tuple[str | Loop, ...]:
     """Tensors in an order of evaluation, as near as can be to the order given; those on a cycle in a loop.
+
+    Of loops that could be outside, the one over an axis of the lowest rank is.
 
     Raises `CycleError` where a cycle has no step, or steps in two directions, or is read at all steps at once.
     """
@@ -59,7 +66,7 @@ def arrange(names: Sequence[str], reads: Iterable[Read]) -> tuple[str | Loop, ..
     found: list[str | Loop] = []
     for group in _components(names, inside):
         own = [r for r in inside if r.reader in group and r.source in group]
-        found.append(_loop(group, own) if own else group[0])
+        found.append(_loop(group, own, rank) if own else group[0])
     return tuple(found)
 
 
@@ -95,18 +102,19 @@ def _components(names: Sequence[str], reads: Iterable[Read]) -> list[list[str]]:
     return order
 
 
-def _loop(group: list[str], reads: list[Read]) -> Loop:
+def _loop(group: list[str], reads: list[Read], rank: Rank) -> Loop:
     """The loop over the axis that leaves the least to loops inside it."""
     candidates = dict.fromkeys(
         (r.reader, at[0]) for r in reads for at in r.places if at is not None and at[1] != 0
     )
     if not candidates:
         raise CycleError(f"{_cycle(reads)}: a cycle without a step; one of them must be read a step before")
-    found: list[tuple[int, Loop]] = []
+    found: list[tuple[tuple[int, int], Loop]] = []
     faults: list[str] = []
     for name, axis in candidates:
         try:
-            found.append(_over(group, reads, name, axis))
+            left, loop = _over(group, reads, name, axis, rank)
+            found.append(((rank(name, axis), left), loop))
         except CycleError as error:
             faults.append(str(error))
     if not found:
@@ -114,7 +122,9 @@ def _loop(group: list[str], reads: list[Read]) -> Loop:
     return min(found, key=lambda scored: scored[0])[1]
 
 
-def _over(group: list[str], reads: list[Read], name: str, axis: int) -> tuple[int, Loop]:
+def _over(
+    group: list[str], reads: list[Read], name: str, axis: int, rank: Rank
+) -> tuple[int, Loop]:
     """(how many tensors still need loops inside it, the loop over this axis of one of them)."""
     axes = _aligned(reads, name, axis)
     steps = {r: _step(r, axes) for r in reads}
@@ -125,7 +135,7 @@ def _over(group: list[str], reads: list[Read], name: str, axis: int) -> tuple[in
             f"{_cycle(reads)}: {texts[0]} runs forward and {texts[1]} backward over the same steps"
         )
     within = [r for r, step in steps.items() if not step]
-    body = arrange(group, within)
+    body = arrange(group, within, rank)
     left = sum(len(list(names_in([item]))) for item in body if isinstance(item, Loop))
     return left, Loop(axes, True not in signs, body)
 

@@ -8,7 +8,7 @@ indices of z, so that `Entry("dz", i)` stands for ∂L/∂z[i].
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sympy import Expr, Idx
@@ -74,6 +74,7 @@ class Program:
     indices: tuple[Index, ...]  # the user's indices, to name derived sums with
     trace: tuple[Step, ...] = ()
     shifts: tuple[Shift, ...] = ()
+    ends: Mapping[str, str] = field(default_factory=dict)  # recurrent tensor -> its last step
 
     def sizes(self) -> set[str]:
         """The names of the sizes that axes mention."""
@@ -101,8 +102,13 @@ def reached(
     return found
 
 
-def arranged(statements: Sequence[Statement], shifts: Sequence[Shift]) -> tuple[str | Loop, ...]:
-    """Statements and shifts by name, in an order of evaluation, those of a cycle in a loop."""
+def arranged(
+    statements: Sequence[Statement], shifts: Sequence[Shift], outer: Sequence[Index] = ()
+) -> tuple[str | Loop, ...]:
+    """Statements and shifts by name, in an order of evaluation, those of a cycle in a loop.
+
+    Where loops could be nested either way, that over an index of `outer` is outside those over later ones.
+    """
     reads: list[Read] = []
     for s in statements:
         axes = {index: axis for axis, index in enumerate(s.indices)}
@@ -116,9 +122,15 @@ def arranged(statements: Sequence[Statement], shifts: Sequence[Shift]) -> tuple[
         for entry in entries(shift.outside):
             around = ((axes[i], 0) for i in entry.indices)
             reads.append(Read(shift.name, entry.tensor, tuple(around), str(entry)))
-    names = [*(s.name for s in shifts), *(s.name for s in statements)]
+    everything = (*shifts, *statements)
+    axes_of = {s.name: s.indices for s in everything}
+
+    def rank(name: str, axis: int) -> int:
+        index = axes_of[name][axis]
+        return outer.index(index) if index in outer else len(outer)
+
     try:
-        return arrange(names, reads)
+        return arrange([s.name for s in everything], reads, rank)
     except CycleError as error:
         raise CompilerError(f"no order of evaluation: {error}") from None
 

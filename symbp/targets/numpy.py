@@ -141,7 +141,7 @@ def _split(assign: Assign) -> tuple[Expr, list[tuple[list[Delta], Expr]]]:
     if not any(isinstance(n, Delta) for n in walk(expr)):
         return expr, []
     dense, scattered = [], []
-    for term in summands(expand_mul(expr, deep=False)):
+    for term in _opened(expr):
         deltas = [
             f for f in factors(term) if isinstance(f, Delta) and set(f.args) & set(assign.indices)
         ]
@@ -151,6 +151,16 @@ def _split(assign: Assign) -> tuple[Expr, list[tuple[list[Delta], Expr]]]:
         else:
             dense.append(term)
     return Add(*dense), scattered
+
+
+def _opened(expr: Expr) -> list[Expr]:
+    """The terms of a sum, multiplied out where a δ stands deeper than among the factors of one."""
+    found = []
+    for term in summands(expr):
+        beside = Mul(*(f for f in factors(term) if not isinstance(f, Delta)))
+        inside = any(isinstance(n, Delta) for n in walk(beside))
+        found += summands(expand_mul(term, deep=False)) if inside else [term]
+    return found
 
 
 def _scatter(printer: Printer, assign: Assign, deltas: list[Delta], value: Expr) -> str:
