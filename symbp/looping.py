@@ -304,8 +304,9 @@ class _Loops:
     def repeat(self, loop: Loop) -> Iterator[Statement]:
         names = list(loop.axes)
         carried = [self.shifts[n] for n in names if self.is_carried(n, loop)]
+        order = loop.body
         for shift in carried:
-            self.merge(shift, loop)
+            order = self.merge(shift, order)
         for name in names:
             if name in self.assigns and self.keeps(name, loop.axes[name]):
                 if next(x for x in self.around[name] if self.keeps(name, x.axis)).loop is loop:
@@ -315,7 +316,7 @@ class _Loops:
                 yield self.first(shift)
             elif shift.axis == loop.axes[shift.name] and shift.outside != 0:
                 yield self.fill(shift)
-        body = list(self.level(loop.body))
+        body = list(self.level(order))
         for shift in carried:
             if shift.name not in self.renamed:
                 body.append(self.next(shift))
@@ -328,14 +329,25 @@ class _Loops:
         shift = self.shifts.get(name)
         return shift is not None and shift.axis == loop.axes[name] and not self.keeps(name, shift.axis)
 
-    def merge(self, shift: Shift, loop: Loop) -> None:
-        """One variable for a tensor and its shift, where nothing reads the old value after the new one is there."""
-        if shift.source not in loop.body or sum(s.source == shift.source for s in self.shifts.values()) > 1:
-            return
-        later = list(names_in(loop.body[loop.body.index(shift.source) + 1 :]))
-        read = [t for n in later if n in self.assigns for t in tensors_of(self.assigns[n].expr)]
-        if shift.name not in read:
-            self.renamed[shift.name] = shift.source
+    def merge(self, shift: Shift, body: tuple[str | Loop, ...]) -> tuple[str | Loop, ...]:
+        """One variable for a tensor and its shift, where all that reads the old value can stand before the new one."""
+        many = sum(s.source == shift.source for s in self.shifts.values()) > 1
+        if shift.source not in body or many:
+            return body
+        k = body.index(shift.source)
+        early, late, changed = [], [], {shift.source}
+        for item in body[k + 1 :]:
+            names = set(names_in([item]))
+            read = {t for n in names & set(self.assigns) for t in tensors_of(self.assigns[n].expr)}
+            if read & changed:
+                changed |= names
+                late.append(item)
+                if shift.name in read:
+                    return body
+            else:
+                early.append(item)
+        self.renamed[shift.name] = shift.source
+        return (*body[:k], *early, shift.source, *late)
 
     def assign(self, a: Assign) -> Assign:
         around = self.around.get(a.name, [])

@@ -20,7 +20,7 @@ from symbp.explain import document, text_document
 from symbp.files import write_files
 from symbp.ir.network import Declared
 from symbp.ir.nodes import Entry
-from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program
+from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program, unshifted
 from symbp.ir.schedule import Schedule, assigns, check_schedule
 from symbp.ir.trace import Step
 from symbp.lower import lower
@@ -91,7 +91,9 @@ def _wrt(declared: Declared, wrt: Iterable[str] | None) -> tuple[str, ...]:
 
 def _meanings(plain: Program, adjoint: AdjointProgram) -> dict[str, Any]:
     """What each line of the module computes, as the user wrote it or as it was derived."""
-    return {eq.name: eq.expr for eq in plain.equations} | {a.name: a.expr for a in adjoint.adjoints}
+    return {eq.name: unshifted(eq.expr, plain) for eq in plain.equations} | {
+        a.name: unshifted(a.expr, plain, adjoint.shifts) for a in adjoint.adjoints
+    }
 
 
 class Derivation:

@@ -15,7 +15,7 @@ from symbp.errors import CompilerError
 from symbp.ir.module import Block, Body, Line, Module, code_of
 
 _FRESH = frozenset(
-    "array astype clip concatenate copy dot eye full full_like inner max mean min ones ones_like outer prod reduce"
+    "array astype clip concatenate copy dot empty eye full full_like inner max mean min ones ones_like outer prod reduce"
     " stack sum tensordot trace vdot where zeros zeros_like".split()
 )
 """Functions and methods of NumPy, beside its ufuncs, that never return a view."""
@@ -44,20 +44,23 @@ def _live(body: Body, results: Iterable[str]) -> Body:
     live = set(results)
     lines: list[Line | Block] = []
     for line in reversed(body.lines):
-        names = [n for n in ast.walk(_parsed([*code_of([line])])) if isinstance(n, ast.Name)]
-        written = {n.id for n in names if isinstance(n.ctx, ast.Store)}
-        written |= {_array(n) for n in ast.walk(_parsed([*code_of([line])])) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store)}
-        if not written or written & live:
+        tree = _parsed([*code_of([line])])
+        if _written(tree) & live:
             lines.insert(0, line)
-            live |= {n.id for n in names}
+            live |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
     return replace(body, lines=tuple(lines), reads=tuple(n for n in body.reads if n in live))
 
 
-def _array(place: ast.expr) -> str:
-    """The variable in whose array a place is written to."""
-    while isinstance(place, (ast.Subscript, ast.Attribute)):
-        place = place.value
-    return place.id if isinstance(place, ast.Name) else ""
+def _written(tree: ast.Module) -> set[str]:
+    """The variables that statements assign, or whose arrays they write to."""
+    stored = [n for n in ast.walk(tree) if isinstance(getattr(n, "ctx", None), ast.Store)]
+    found = set()
+    for node in stored:
+        while isinstance(node, (ast.Subscript, ast.Attribute)):
+            node = node.value
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+    return found
 
 
 def assignments(body: Body) -> dict[str, list[ast.expr | None]]:

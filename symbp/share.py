@@ -75,6 +75,8 @@ class Sharing:
             if isinstance(expr, Slope):  # the product of all others, of which only the body is read
                 self.count(expr.reduction.body)
                 return
+            for group in _operands(expr):
+                self.counts[canonical(group)[0]] += 1
             for arg in expr.args[1:] if isinstance(expr, Reduce) else expr.args:
                 self.count(arg)
 
@@ -111,6 +113,12 @@ class Sharing:
                 return Entry(known[0], *(order[k] for k in known[1]))
             if self.counts[form] > 1 and worth_sharing(expr):
                 return self.extract(expr, home, before)
+        for group in _operands(expr):
+            form, _ = canonical(group)
+            if worth_sharing(group) and (form in self.values or self.counts[form] > 1):
+                rest = Mul(*(f for f in expr.body.args if f not in group.args))
+                body = self.extract(group, home, before) * rest
+                expr = rebuild(expr, [expr.args[0], body, *expr.indices])
         return rebuild(expr, [self._visit(a, home, before) for a in expr.args])
 
     def extract(
@@ -189,6 +197,17 @@ class Sharing:
             name = f"{stem}_{n}"
         self.taken.add(name)
         return name
+
+
+def _operands(expr: Expr) -> list[Expr]:
+    """The products of factors with the same axes that stand beside others in a contraction: Σ_b (u_b v_b) W_ab."""
+    if not (isinstance(expr, Reduce) and expr.reducer == "sum" and isinstance(expr.body, Mul)):
+        return []
+    groups: dict[frozenset[Index], list[Expr]] = {}
+    for factor in expr.body.args:
+        if axes := free_indices(factor):
+            groups.setdefault(axes, []).append(factor)
+    return [Mul(*group) for group in groups.values() if len(groups) > 1 and len(group) > 1]
 
 
 def worth_sharing(expr: Expr) -> bool:

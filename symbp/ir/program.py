@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from sympy import Expr, Idx
+from sympy import Basic, Expr, Idx
 
 from symbp.errors import CompilerError
 from symbp.ir.loops import CycleError, Loop, Read, arrange
 from symbp.ir.network import Declaration, Equation
-from symbp.ir.nodes import Index, Reduce, entries, free_indices, tensors_of, walk
+from symbp.ir.nodes import Entry, Index, Reduce, entries, free_indices, tensors_of, transform, walk
 from symbp.ir.trace import Step
 
 
@@ -133,6 +133,32 @@ def arranged(
         return arrange([s.name for s in everything], reads, rank)
     except CycleError as error:
         raise CompilerError(f"no order of evaluation: {error}") from None
+
+
+def unshifted(expr: Expr, program: Program, shifts: Iterable[Shift] = ()) -> Expr:
+    """The expression with what is read of other steps written as such: h[s, t − 1, a], and h[s, T − 1, a] at the end.
+
+    `shifts` are those of adjoints.
+    """
+    table = {s.name: s for s in (*program.shifts, *shifts)}
+    ends = {end: tensor for tensor, end in program.ends.items()}
+    last = {eq.name: eq.expr for eq in program.equations if eq.name in ends}
+
+    def visit(node: Basic) -> Basic | None:
+        if not isinstance(node, Entry):
+            return None
+        if node.tensor in table:
+            shift = table[node.tensor]
+            places = list(node.indices)
+            places[shift.axis] += shift.by
+            return Entry(shift.source, *places)
+        if node.tensor in last:
+            own = dict(zip(program.indices_of(node.tensor), node.indices))
+            return Entry(ends[node.tensor], *(own.get(p, p) for p in last[node.tensor].indices))
+        return None
+
+    found: Expr = transform(expr, visit)
+    return found
 
 
 @dataclass(frozen=True)
