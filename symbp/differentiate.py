@@ -90,7 +90,7 @@ def differentiate(program: Program, wrt: tuple[str, ...]) -> AdjointProgram:
     needed = _needed(program, wrt)
     readers: dict[str, list[Equation]] = {}
     for eq in program.equations:
-        for tensor in tensors_of(eq.expr) if eq.name in active else ():
+        for tensor in tensors_of(eq.expr) if eq.name in active - program.fixed else ():
             readers.setdefault(tensor, []).append(eq)
     shifts = [s for s in program.shifts if s.name in active & needed]
     back = {s.name: _shifted_back(s, names) for s in shifts}
@@ -178,7 +178,7 @@ def _needed(program: Program, wrt: tuple[str, ...]) -> set[str]:
     waiting = list(wrt)
     while waiting:
         name = waiting.pop()
-        if name not in found:
+        if name not in found and name not in program.fixed:
             found.add(name)
             waiting += feeds.get(name, ())
     return found

@@ -196,6 +196,48 @@ def _with_followers(
     return tuple(found)
 
 
+def _with_leaders(
+    order: tuple[str | Loop, ...],
+    recurrent: Recurrent,
+    table: Mapping[str, Assign],
+    wanted: Collection[str],
+) -> tuple[str | Loop, ...]:
+    """Statements that a deep loop alone reads, each step its own, at the beginning of its steps."""
+    found: list[str | Loop] = []
+    for item in reversed(order):
+        home = None
+        if isinstance(item, str) and item in table and item not in wanted:
+            readers = {a.name: a for a in table.values() if item in tensors_of(a.expr)}
+            home = next(
+                (k for k, x in enumerate(found) if isinstance(x, Loop) and {*readers} <= {*x.axes}),
+                None,
+            )
+        loop = None if home is None else found[home]
+        if not isinstance(loop, Loop) or not recurrent.is_deep(loop, table):
+            found.insert(0, item)
+            continue
+        steps = {name: a.indices[loop.axes[name]] for name, a in readers.items()}
+        axes = {
+            axis
+            for name, a in readers.items()
+            for e in entries(a.expr)
+            if e.tensor == item
+            for axis, place in enumerate(e.indices)
+            if place == steps[name]
+        }
+        everywhere = all(
+            steps[name] in e.indices
+            for name, a in readers.items()
+            for e in entries(a.expr)
+            if e.tensor == item
+        )
+        if len(axes) != 1 or not everywhere:
+            found.insert(0, item)
+            continue
+        found[home] = replace(loop, axes={item: axes.pop(), **loop.axes}, body=(item, *loop.body))
+    return tuple(found)
+
+
 def _following(assign: Assign, loop: Loop) -> int | None:
     """The axis of a statement that moves with the steps of all it reads of a loop; None where it reads other steps."""
     places = {
@@ -225,7 +267,8 @@ class _Loops:
         self.wanted = frozenset(wanted)
         self.taken = set(taken)
         self.like = body[0].like
-        self.order = _with_followers(recurrent.order(body), recurrent, self.assigns)
+        order = _with_followers(recurrent.order(body), recurrent, self.assigns)
+        self.order = _with_leaders(order, recurrent, self.assigns, wanted)
         self.around: dict[str, list[_Around]] = {}  # outermost first
         self.groups = {s.name: s.source for s in recurrent.shifts}  # views of one array
         self.kept: dict[str, set[int]] = {}  # the axes of loops whose steps are all kept, by group

@@ -26,6 +26,7 @@ from symbp.ir.trace import Step
 from symbp.lower import lower
 from symbp.normalise import normalise
 from symbp.notation import lhs_text, text
+from symbp.rules.scaling import scaled
 from symbp.simplify import simplify
 from symbp.stabilise import expose, stabilise
 from symbp.sympify import to_sympy
@@ -49,7 +50,7 @@ def derive(
     names = _wrt(declared, wrt)
     plain = normalise(declared)
     check_program(plain)
-    program = expose(plain, names)
+    program = expose(scaled(plain, names), names)
     check_program(program)
     tell("differentiate")
     adjoint = differentiate(program, names)

@@ -126,7 +126,7 @@ def _over(
     group: list[str], reads: list[Read], name: str, axis: int, rank: Rank
 ) -> tuple[int, Loop]:
     """(how many tensors still need loops inside it, the loop over this axis of one of them)."""
-    axes = _aligned(reads, name, axis)
+    axes = aligned(reads, name, axis)
     steps = {r: _step(r, axes) for r in reads}
     signs = {step > 0 for step in steps.values() if step}
     if len(signs) > 1:
@@ -140,7 +140,7 @@ def _over(
     return left, Loop(axes, True not in signs, body)
 
 
-def _aligned(reads: list[Read], name: str, axis: int) -> dict[str, int]:
+def aligned(reads: list[Read], name: str, axis: int) -> dict[str, int]:
     """The axis of each tensor of a cycle that moves with this axis of one of them."""
     axes = {name: axis}
     waiting = [name]

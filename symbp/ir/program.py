@@ -7,7 +7,7 @@ indices of z, so that `Entry("dz", i)` stands for ∂L/∂z[i].
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -75,6 +75,7 @@ class Program:
     trace: tuple[Step, ...] = ()
     shifts: tuple[Shift, ...] = ()
     ends: Mapping[str, str] = field(default_factory=dict)  # recurrent tensor -> its last step
+    fixed: frozenset[str] = frozenset()  # tensors that the result does not depend on
 
     def sizes(self) -> set[str]:
         """The names of the sizes that axes mention."""
@@ -102,6 +103,28 @@ def reached(
     return found
 
 
+def reads_between(
+    statements: Sequence[Statement], shifts: Sequence[Shift], names: Collection[str]
+) -> list[Read]:
+    """Every place where one of these tensors reads another."""
+    reads: list[Read] = []
+    for s in statements:
+        axes = {index: axis for axis, index in enumerate(s.indices)}
+        for entry in entries(s.expr) if s.name in names else ():
+            places = ((axes[i], 0) if i in axes else None for i in entry.indices)
+            reads.append(Read(s.name, entry.tensor, tuple(places), str(entry)))
+    for shift in shifts:
+        if shift.name not in names:
+            continue
+        steps = ((k, shift.by * (k == shift.axis)) for k in range(len(shift.indices)))
+        reads.append(Read(shift.name, shift.source, tuple(steps), shift.source))
+        axes = {index: axis for axis, index in enumerate(shift.indices)}
+        for entry in entries(shift.outside):
+            around = ((axes[i], 0) for i in entry.indices)
+            reads.append(Read(shift.name, entry.tensor, tuple(around), str(entry)))
+    return [r for r in reads if r.source in names]
+
+
 def arranged(
     statements: Sequence[Statement], shifts: Sequence[Shift], outer: Sequence[Index] = ()
 ) -> tuple[str | Loop, ...]:
@@ -109,28 +132,14 @@ def arranged(
 
     Where loops could be nested either way, that over an index of `outer` is outside those over later ones.
     """
-    reads: list[Read] = []
-    for s in statements:
-        axes = {index: axis for axis, index in enumerate(s.indices)}
-        for entry in entries(s.expr):
-            places = ((axes[i], 0) if i in axes else None for i in entry.indices)
-            reads.append(Read(s.name, entry.tensor, tuple(places), str(entry)))
-    for shift in shifts:
-        steps = ((k, shift.by * (k == shift.axis)) for k in range(len(shift.indices)))
-        reads.append(Read(shift.name, shift.source, tuple(steps), shift.source))
-        axes = {index: axis for axis, index in enumerate(shift.indices)}
-        for entry in entries(shift.outside):
-            around = ((axes[i], 0) for i in entry.indices)
-            reads.append(Read(shift.name, entry.tensor, tuple(around), str(entry)))
-    everything = (*shifts, *statements)
-    axes_of = {s.name: s.indices for s in everything}
+    indices = {s.name: s.indices for s in (*shifts, *statements)}
 
     def rank(name: str, axis: int) -> int:
-        index = axes_of[name][axis]
+        index = indices[name][axis]
         return outer.index(index) if index in outer else len(outer)
 
     try:
-        return arrange([s.name for s in everything], reads, rank)
+        return arrange([*indices], reads_between(statements, shifts, {*indices}), rank)
     except CycleError as error:
         raise CompilerError(f"no order of evaluation: {error}") from None
 

@@ -84,7 +84,7 @@ class _TextWriter(Writer):
         return Piece(name)
 
     def entry(self, entry: Entry) -> Piece:
-        inner = ",".join(self(i) for i in entry.indices)
+        inner = ",".join(self.place(i) for i in entry.indices)
         place = f"[{inner}]" if inner else ""
         if entry.tensor in self.adjoints:
             return Piece(f"∂L/∂{self.adjoints[entry.tensor]}{place}", Level.PRODUCT)

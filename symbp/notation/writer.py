@@ -77,6 +77,13 @@ class Writer(ABC):
     def __call__(self, expr: Basic) -> str:
         return self.write(expr).text
 
+    def place(self, expr: Expr) -> str:
+        """A place on an axis: t + 1, where a value is 1 + x."""
+        offset, rest = expr.as_coeff_Add()
+        if offset.is_positive and rest != 0:
+            return f"{self(rest)} + {self(offset)}"
+        return self(expr)
+
     # --- marks of one notation
 
     @abstractmethod

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sympy import Expr, Idx
+from sympy import Idx
 
+from symbp.ir.nodes import size_of
 from symbp.ir.schedule import Allocate, Fill, Repeat
-from symbp.shapes import tuple_code
+from symbp.shapes import size_code, tuple_code
 from symbp.targets.code import align
 from symbp.targets.expressions import Printer
 
@@ -13,23 +14,21 @@ from symbp.targets.expressions import Printer
 def allocate(statement: Allocate) -> list[str]:
     """The array of a tensor; with the places before the first step, or behind the last, that its shifts need."""
     printer = Printer(statement.indices, statement.like)
-    number = printer.number
-    sizes = [number(i.upper - i.lower + 1) for i in statement.indices]
+    sizes = [size_of(i) for i in statement.indices]
     before = max([0, *(-s.by for s in statement.shifts)])
     behind = max([0, *(s.by for s in statement.shifts)])
-    texts = [size.text for size in sizes]
     if not before + behind:
-        return [f"{statement.name} = np.empty({tuple_code(texts)}, dtype={printer.dtype})"]
-    over = statement.indices[statement.axis]
-    texts[statement.axis] = number(over.upper - over.lower + 1 + before + behind).text
+        shape = tuple_code(map(size_code, sizes))
+        return [f"{statement.name} = np.empty({shape}, dtype={printer.dtype})"]
+    sizes[statement.axis] += before + behind
     empty = "zeros" if all(s.outside == 0 for s in statement.shifts) else "empty"
     whole = f"{statement.name}_all"
     views = {s.name: before + s.by for s in statement.shifts} | {statement.name: before}
     lead = ":, " * statement.axis
     slices = [f"{whole}[{lead}{_slice(k, before + behind - k)}]" for k in views.values()]
     return [
-        f"{whole} = np.{empty}({tuple_code(texts)}, dtype={printer.dtype})",
-        *(f"{view} = {slice_}" for view, slice_ in zip(views, slices)),
+        f"{whole} = np.{empty}({tuple_code(map(size_code, sizes))}, dtype={printer.dtype})",
+        f"{', '.join(views)} = {', '.join(slices)}",
     ]
 
 
@@ -56,7 +55,6 @@ def fill(statement: Fill) -> str:
 
 def head(statement: Repeat) -> str:
     """The first line of the loop."""
-    steps: Expr = statement.index.upper - statement.index.lower + 1
-    count = f"range({Printer((), '').number(steps).text})"
+    count = f"range({size_code(size_of(statement.index))})"
     count = count if statement.forward else f"reversed({count})"
     return f"for {statement.index.name} in {count}:"
