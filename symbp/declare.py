@@ -214,15 +214,16 @@ class Network:
         in `expr`, which reads tensors declared before it.
         """
         axes = _axes(indices)
-        known = self._recurrent(name, axes) if isinstance(name, Tensor) else None
-        declaration = known or self._declaration(name, "defined", axes)
+        if isinstance(name, Tensor):
+            declaration = self._recurrent(name, axes)
+        else:
+            declaration = self._declaration(name, "defined", axes)
         left = repr(Tensor(declaration))
         value = check_value(left, expr)
         check = self._free(left, axes, value, axes)
         tensor = name if isinstance(name, Tensor) else self._add(declaration, check)
         self._meet(check)
-        where = caller() if known else declaration.where
-        self._equations.append(Equation(declaration.name, axes, value, where))
+        self._equations.append(Equation(declaration.name, axes, value, caller()))
         return tensor
 
     def recurrent(
@@ -249,7 +250,9 @@ class Network:
         check = self._check(subject, axes)
         extra = check.free(value) - frozenset(allowed)
         if extra and allowed != axes:
-            raise model_error(f"{subject} needs no index of its steps, but {_are(extra)} free in it")
+            raise model_error(
+                f"{subject} needs no index of its steps, but {_are(extra)} free in it"
+            )
         if extra:
             raise model_error(f"{subject}: {_are(extra)} free on the right but not on the left")
         return check
@@ -258,13 +261,17 @@ class Network:
         """The declaration of a recurrent tensor that has no equation yet."""
         name = self._atoms.get(tensor.atom)
         if name is None or self._declarations[name].over is None:
-            raise model_error(f"define: {tensor!r} is no recurrent tensor of network {self.name}; give a name")
+            raise model_error(
+                f"define: {tensor!r} is no recurrent tensor of network {self.name}; give a name"
+            )
         declaration = self._declarations[name]
         first = next((eq.where for eq in self._equations if eq.name == name), None)
         if first:
             raise model_error(f"{name} is defined twice, first at {first}")
         if axes != declaration.indices:
-            raise model_error(f"{tensor!r} is defined with other indices, ({', '.join(map(str, axes))})")
+            raise model_error(
+                f"{tensor!r} is defined with other indices, ({', '.join(map(str, axes))})"
+            )
         return declaration
 
     def output(self, *tensors: Tensor) -> None:

@@ -94,7 +94,9 @@ def differentiate(program: Program, wrt: tuple[str, ...]) -> AdjointProgram:
             readers.setdefault(tensor, []).append(eq)
     shifts = [s for s in program.shifts if s.name in active & needed]
     back = {s.name: _shifted_back(s, names) for s in shifts}
-    ends: dict[str, str] = {}  # the tensor of a last step -> the shift whose adjoint begins with its own
+    ends: dict[
+        str, str
+    ] = {}  # the tensor of a last step -> the shift whose adjoint begins with its own
     for s in shifts:
         end = program.ends.get(s.source)
         if end in active and abs(s.by) == 1 and end not in ends:

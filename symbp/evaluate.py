@@ -120,7 +120,9 @@ def _running(declaration: Declaration, at: Mapping[str, At]) -> bool:
 
 def _places(shape: tuple[int, ...], at: At) -> tuple[slice, ...]:
     """Where a tensor with a probe axis holds its values at one step of some axes, each an axis of length 1."""
-    steps = (slice(at[axis], at[axis] + 1) if axis in at else slice(None) for axis in range(len(shape)))
+    steps = (
+        slice(at[axis], at[axis] + 1) if axis in at else slice(None) for axis in range(len(shape))
+    )
     return (slice(None), *steps)
 
 

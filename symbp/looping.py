@@ -29,7 +29,7 @@ from symbp.ir.nodes import (
     walk,
 )
 from symbp.ir.program import Shift, arranged
-from symbp.ir.schedule import Allocate, Assign, Fill, Repeat, Statement
+from symbp.ir.schedule import Allocate, Assign, Displace, Fill, Repeat, Statement
 from symbp.rewrite import cost
 from symbp.share import Sharing, worth_sharing
 
@@ -68,7 +68,9 @@ def hoisted(body: Body, recurrent: Recurrent, sharing: Sharing) -> list[Assign]:
     """The statements with what no step changes computed apart, before the loop: once, or for all steps together."""
     while recurrent.shifts:
         table = {a.name: a for a in body}
-        inside = dict(_innermost(recurrent.order(body), lambda loop: recurrent.is_deep(loop, table)))
+        inside = dict(
+            _innermost(recurrent.order(body), lambda loop: recurrent.is_deep(loop, table))
+        )
         done: list[Assign] = []
         for assign in body:
             before: list[Assign] = []
@@ -156,7 +158,7 @@ def looped(
 def nesting(body: Body, recurrent: Recurrent) -> tuple[Index, ...]:
     """The indices that loops run over, those of outer ones first."""
     found: dict[Index, None] = {}
-    axes = {s.name: s.indices for s in (*body, *recurrent.shifts)}
+    axes = {a.name: a.indices for a in body} | {s.name: s.indices for s in recurrent.shifts}
 
     def visit(order: Iterable[str | Loop]) -> None:
         for loop in order:
@@ -182,14 +184,16 @@ def _with_followers(
             found.append(replace(item, body=_with_followers(item.body, recurrent, table)))
             continue
         for k, loop in enumerate(found):
-            if not isinstance(loop, Loop) or item not in table or not recurrent.is_deep(loop, table):
+            if (
+                not isinstance(loop, Loop)
+                or item not in table
+                or not recurrent.is_deep(loop, table)
+            ):
                 continue
             axis = _following(table[item], loop)
             waits = set(tensors_of(table[item].expr)) & set(names_in(found[k + 1 :]))
             if axis is not None and not waits:
-                found[k] = replace(
-                    loop, axes={**loop.axes, item: axis}, body=(*loop.body, item)
-                )
+                found[k] = replace(loop, axes={**loop.axes, item: axis}, body=(*loop.body, item))
                 break
         else:
             found.append(item)
@@ -209,14 +213,13 @@ def _with_leaders(
         if isinstance(item, str) and item in table and item not in wanted:
             readers = {a.name: a for a in table.values() if item in tensors_of(a.expr)}
             home = next(
-                (k for k, x in enumerate(found) if isinstance(x, Loop) and {*readers} <= {*x.axes}),
+                (x for x in found if isinstance(x, Loop) and {*readers} <= {*x.axes}),
                 None,
             )
-        loop = None if home is None else found[home]
-        if not isinstance(loop, Loop) or not recurrent.is_deep(loop, table):
+        if home is None or not isinstance(item, str) or not recurrent.is_deep(home, table):
             found.insert(0, item)
             continue
-        steps = {name: a.indices[loop.axes[name]] for name, a in readers.items()}
+        steps = {name: a.indices[home.axes[name]] for name, a in readers.items()}
         axes = {
             axis
             for name, a in readers.items()
@@ -234,16 +237,16 @@ def _with_leaders(
         if len(axes) != 1 or not everywhere:
             found.insert(0, item)
             continue
-        found[home] = replace(loop, axes={item: axes.pop(), **loop.axes}, body=(item, *loop.body))
+        found[found.index(home)] = replace(
+            home, axes={item: axes.pop(), **home.axes}, body=(item, *home.body)
+        )
     return tuple(found)
 
 
 def _following(assign: Assign, loop: Loop) -> int | None:
     """The axis of a statement that moves with the steps of all it reads of a loop; None where it reads other steps."""
-    places = {
-        e.indices[loop.axes[e.tensor]] for e in entries(assign.expr) if e.tensor in loop.axes
-    }
-    if len(places) != 1 or not (place := places.pop()) in assign.indices:
+    places = {e.indices[loop.axes[e.tensor]] for e in entries(assign.expr) if e.tensor in loop.axes}
+    if len(places) != 1 or (place := places.pop()) not in assign.indices:
         return None
     return assign.indices.index(place)
 
@@ -310,7 +313,11 @@ class _Loops:
             for name, axis in loop.axes.items():
                 shift = self.shifts.get(name)
                 longer = shift is not None and shift.axis == axis and abs(shift.by) > 1
-                if longer or self.kept.get(self.group(name)) or self.read_outside(name, axis, inside):
+                if (
+                    longer
+                    or self.kept.get(self.group(name))
+                    or self.read_outside(name, axis, inside)
+                ):
                     self.kept.setdefault(self.group(name), set()).add(axis)
             self.decide(loop.body)
 
@@ -323,9 +330,7 @@ class _Loops:
         for shift in self.shifts.values():
             if shift.name not in inside:
                 read += [shift.outside, Entry(shift.source, *shift.indices)]
-        return any(
-            e.tensor == name and e.indices[axis] != last for x in read for e in entries(x)
-        )
+        return any(e.tensor == name and e.indices[axis] != last for x in read for e in entries(x))
 
     def keeps(self, name: str, axis: int) -> bool:
         return axis in self.kept.get(self.group(name), ())
@@ -343,6 +348,9 @@ class _Loops:
                 yield from self.repeat(item)
             elif item in self.assigns:
                 yield self.assign(self.assigns[item])
+            elif item not in self.around:
+                shift = self.shifts[item]
+                yield Displace(replace(shift, outside=self.lowered(shift.outside)), self.like)
 
     def repeat(self, loop: Loop) -> Iterator[Statement]:
         names = list(loop.axes)
@@ -370,7 +378,9 @@ class _Loops:
     def is_carried(self, name: str, loop: Loop) -> bool:
         """Whether a shift goes along this loop, from one step to the next in a variable."""
         shift = self.shifts.get(name)
-        return shift is not None and shift.axis == loop.axes[name] and not self.keeps(name, shift.axis)
+        return (
+            shift is not None and shift.axis == loop.axes[name] and not self.keeps(name, shift.axis)
+        )
 
     def merge(self, shift: Shift, body: tuple[str | Loop, ...]) -> tuple[str | Loop, ...]:
         """One variable for a tensor and its shift, where all that reads the old value can stand before the new one."""

@@ -11,13 +11,11 @@ from symbp.contraction import nest
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import (
     Entry,
-    Index,
     Reduce,
     factors,
     free_indices,
     rebuild,
     summands,
-    tensors_of,
     transform,
     walk,
 )
@@ -58,7 +56,9 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
 
     def finished(body: list[Assign], recurrent: Recurrent, sharing: Sharing) -> list[Assign]:
         shared = [s for a in body for s in sharing.share(a)]
-        return [s for a in hoisted(shared, recurrent, sharing) for s in _fitting([a], sharing, fits)]
+        return [
+            s for a in hoisted(shared, recurrent, sharing) for s in _fitting([a], sharing, fits)
+        ]
 
     parameters = frozenset(d.name for d in program.declarations.values() if d.kind == "param")
     forth = Recurrent(program.shifts, parameters)
@@ -186,7 +186,8 @@ def _loops_apart(assign: Assign, sharing: Sharing, done: list[Assign]) -> Assign
     for node in [n for n in walk(assign.expr) if is_accumulated(n)]:
         for index in node.indices:
             if index.name in sharing.taken or not index.name.isidentifier():
-                names[index] = loop_variable(index, sharing.taken)
+                stem = index.name.rstrip("'")  # which other indices of the statement may have
+                names[index] = loop_variable(index, {*sharing.taken, stem})
     return assign if not names else replace(assign, expr=assign.expr.xreplace(names))
 
 

@@ -110,9 +110,13 @@ class _Equations:
                 found = step_of(d, entry.indices)
                 if found is not None:
                     self.last[d.name] = size_of(d.over) - 1 if found[1] < 0 else S.Zero
-        self.before: list[Equation] = []  # of what stands for a recurrent tensor before its first step
+        self.before: list[
+            Equation
+        ] = []  # of what stands for a recurrent tensor before its first step
         self.declarations: dict[str, Declaration] = {}  # that the user did not make
-        sizes = {s.name for shape in self.shapes.values() for size in shape for s in size.free_symbols}
+        sizes = {
+            s.name for shape in self.shapes.values() for size in shape for s in size.free_symbols
+        }
         self.taken = RESERVED | set(self.given) | sizes
 
     def __call__(self, eq: Equation) -> Equation:
@@ -120,7 +124,9 @@ class _Equations:
         found = convert(eq.expr, {})
         for entry in entries(found):
             if not fits(entry.indices, self.shapes[entry.tensor]):
-                message = f"{eq.name}: {entry} under conditions of several branches: not supported yet"
+                message = (
+                    f"{eq.name}: {entry} under conditions of several branches: not supported yet"
+                )
                 raise ModelError(message, eq.where)
         return Equation(eq.name, eq.indices, found, eq.where)
 
@@ -128,7 +134,9 @@ class _Equations:
         """The name by which a tensor is read at another step."""
         if (tensor, step) not in self.steps:
             stem = f"{tensor}_{'before' if step < 0 else 'after'}"
-            name = self.declare(stem if abs(step) == 1 else f"{stem}_{abs(step)}", self.given[tensor].indices)
+            name = self.declare(
+                stem if abs(step) == 1 else f"{stem}_{abs(step)}", self.given[tensor].indices
+            )
             self.steps[tensor, step] = name
         return self.steps[tensor, step]
 
@@ -165,7 +173,9 @@ class _Equations:
         """What a recurrent tensor is before its first step: a number, or the entry of a tensor in all other indices."""
         rest = tuple(i for i in declaration.indices if i != declaration.over)
         eq = self(Equation(declaration.name, rest, declaration.initial, declaration.where))
-        plain = isinstance(eq.expr, Entry) and sorted(map(str, eq.expr.indices)) == sorted(map(str, rest))
+        plain = isinstance(eq.expr, Entry) and sorted(map(str, eq.expr.indices)) == sorted(
+            map(str, rest)
+        )
         if plain or not tensors_of(eq.expr) and not free_indices(eq.expr):
             return eq.expr
         name = self.declare(f"{declaration.name}_initial", rest)

@@ -108,7 +108,9 @@ def _loop(group: list[str], reads: list[Read], rank: Rank) -> Loop:
         (r.reader, at[0]) for r in reads for at in r.places if at is not None and at[1] != 0
     )
     if not candidates:
-        raise CycleError(f"{_cycle(reads)}: a cycle without a step; one of them must be read a step before")
+        at_once = next((r.text for r in reads if None in r.places and len(group) <= len(reads)), "")
+        fault = f"{at_once} is read at no one step" if at_once else "a cycle without a step"
+        raise CycleError(f"{_cycle(reads)}: {fault}; read it one step before, or after")
     found: list[tuple[tuple[int, int], Loop]] = []
     faults: list[str] = []
     for name, axis in candidates:
@@ -130,7 +132,9 @@ def _over(
     steps = {r: _step(r, axes) for r in reads}
     signs = {step > 0 for step in steps.values() if step}
     if len(signs) > 1:
-        texts = [next(r.text for r, s in steps.items() if s and (s > 0) is up) for up in (False, True)]
+        texts = [
+            next(r.text for r, s in steps.items() if s and (s > 0) is up) for up in (False, True)
+        ]
         raise CycleError(
             f"{_cycle(reads)}: {texts[0]} runs forward and {texts[1]} backward over the same steps"
         )
@@ -148,14 +152,19 @@ def aligned(reads: list[Read], name: str, axis: int) -> dict[str, int]:
         known = waiting.pop()
         for r in reads:
             if r.reader == known:
-                other, fits = r.source, [k for k, at in enumerate(r.places) if at and at[0] == axes[known]]
+                other, fits = (
+                    r.source,
+                    [k for k, at in enumerate(r.places) if at and at[0] == axes[known]],
+                )
             elif r.source == known:
                 at = r.places[axes[known]]
                 other, fits = r.reader, [at[0]] if at else []
             else:
                 continue
             if len(fits) != 1 or axes.get(other, fits[0]) != fits[0]:
-                raise CycleError(f"{_cycle(reads)}: {r.text} is not read at one step of the same axis")
+                raise CycleError(
+                    f"{_cycle(reads)}: {r.text} is not read at one step of the same axis"
+                )
             if other not in axes:
                 axes[other] = fits[0]
                 waiting.append(other)
@@ -186,4 +195,4 @@ def _cycle(reads: list[Read]) -> str:
                 if reader not in reached:
                     reached[reader] = [*reached[name], reader]
                     edge.append(reader)
-    return " → ".join(min(paths, key=len))
+    return " → ".join(min(paths, key=lambda path: len(path)))

@@ -132,7 +132,7 @@ def arranged(
 
     Where loops could be nested either way, that over an index of `outer` is outside those over later ones.
     """
-    indices = {s.name: s.indices for s in (*shifts, *statements)}
+    indices = {s.name: s.indices for s in shifts} | {s.name: s.indices for s in statements}
 
     def rank(name: str, axis: int) -> int:
         index = indices[name][axis]

@@ -66,6 +66,14 @@ class Fill:
 
 
 @dataclass(frozen=True)
+class Displace:
+    """A shifted tensor as an array of its own, where there is no loop that both run in."""
+
+    shift: Shift
+    like: str
+
+
+@dataclass(frozen=True)
 class Repeat:
     """A loop over the steps of an index, whose name is that of the variable."""
 
@@ -74,7 +82,7 @@ class Repeat:
     body: tuple[Statement, ...]
 
 
-Statement = Assign | Allocate | Fill | Repeat
+Statement = Assign | Allocate | Displace | Fill | Repeat
 
 
 def assigns(body: Iterable[Statement]) -> Iterator[Assign]:
@@ -108,6 +116,8 @@ def arrays(body: Iterable[Statement]) -> dict[str, tuple[Index, ...]]:
         elif isinstance(statement, Allocate):
             names = (statement.name, *(s.name for s in statement.shifts))
             found |= dict.fromkeys(names, statement.indices)
+        elif isinstance(statement, Displace):
+            found[statement.shift.name] = statement.shift.indices
         elif isinstance(statement, Assign) and statement.at is None:
             found[statement.name] = statement.indices
     return found
@@ -151,8 +161,11 @@ def _mentioned(body: Iterable[Statement]) -> Iterator[tuple[str, bool]]:
             for name in (statement.name, *(s.name for s in statement.shifts)):
                 yield name, True
         else:
-            sizes = size_of(statement.shift.over).free_symbols
-            yield from ((name, False) for name in tensors_of(statement.shift.outside))
+            shift = statement.shift
+            sizes = {s for i in shift.indices for s in size_of(i).free_symbols}
+            yield from ((name, False) for name in tensors_of(shift.outside))
+            if isinstance(statement, Displace):
+                yield from ((shift.source, False), (statement.like, False), (shift.name, True))
         yield from ((size.name, False) for size in sorted(sizes, key=str))
 
 
@@ -219,6 +232,8 @@ def _check_body(body: Iterable[Statement], ranks: dict[str, int]) -> None:
         elif isinstance(statement, Allocate):
             for name in (statement.name, *(s.name for s in statement.shifts)):
                 ranks[name] = len(statement.indices)
+        elif isinstance(statement, Displace):
+            ranks[statement.shift.name] = len(statement.shift.indices)
         elif isinstance(statement, Assign):
             free = frozenset(statement.indices)
             check_expression(statement.expr, free, ranks, statement.name)

@@ -1,5 +1,5 @@
-"""A state that is multiplied at every step under- or overflows after some hundred. Where all that is read of it in the
-end is a logarithm, or a quotient, it is divided by its own size at every step, and the logarithms of these are added up:
+"""A state that is multiplied at every step under- or overflows after some hundred. Where all that is read of it in
+the end is a logarithm, or a quotient, it is divided by its own size at each step, and their logarithms are added up:
 
     x[t] = f(x[t − 1]), f(k x) = k f(x)    is    y[t] = f(y[t − 1]), c[t] = Σ_j |y[t]_j|, x̂[t] = y[t] / c[t]
     x[t] = x̂[t] exp(Σ_{u ≤ t} log c[u])    so    log g(x[t]) = log g(x̂[t]) + Σ_{u ≤ t} log c[u], if g(k x) = k g(x)
@@ -42,7 +42,7 @@ class _Unscaled(Exception):
 
 
 def scaled(program: Program, keep: Collection[str] = ()) -> Program:
-    """The program with each state that only logarithms and quotients read scaled; tensors in `keep` stay as they are."""
+    """The program with each state scaled that logarithms and quotients alone read; tensors in `keep` stay."""
     for loop in arranged(program.equations, program.shifts) if program.shifts else ():
         if isinstance(loop, Loop) and not any(isinstance(x, Loop) for x in loop.body):
             states = [s for s in program.shifts if loop.axes.get(s.name) == s.axis]
@@ -129,7 +129,12 @@ class _Scaling:
         at = self.rows.index(self.shift.axis)
         over = own[at]
         last = size_of(over) - 1 if self.shift.by < 0 else S.Zero
-        read = [e for eq in equations for e in entries(eq.expr) if e.tensor in (self.log, self.log_before)]
+        read = [
+            e
+            for eq in equations
+            for e in entries(eq.expr)
+            if e.tensor in (self.log, self.log_before)
+        ]
         declared = dict(self.before.declarations)
         for name, indices in ((self.step, self.shift.indices), (self.size, own)):
             declared[name] = Declaration(name, "defined", indices)

@@ -26,6 +26,7 @@ from symbp.ir.program import Program
 from symbp.ir.schedule import (
     Allocate,
     Assign,
+    Displace,
     Fill,
     Repeat,
     Schedule,
@@ -155,7 +156,7 @@ def _split(assign: Assign) -> tuple[Expr, list[tuple[list[Delta], Expr]]]:
 
 def _opened(expr: Expr) -> list[Expr]:
     """The terms of a sum, multiplied out where a δ stands deeper than among the factors of one."""
-    found = []
+    found: list[Expr] = []
     for term in summands(expr):
         beside = Mul(*(f for f in factors(term) if not isinstance(f, Delta)))
         inside = any(isinstance(n, Delta) for n in walk(beside))
@@ -290,13 +291,13 @@ def _gathers(program: Program, own: tuple[Assign, ...]) -> tuple[Gather, ...]:
     return tuple(found.values())
 
 
-def _line(
-    item: Statement, adjoints: Mapping[str, str], helpers: set[str]
-) -> Line | Block:
+def _line(item: Statement, adjoints: Mapping[str, str], helpers: set[str]) -> Line | Block:
     if isinstance(item, Repeat):
         return Block(steps.head(item), tuple(_line(s, adjoints, helpers) for s in item.body))
     if isinstance(item, Allocate):
         return Line("", "", tuple(steps.allocate(item)))
+    if isinstance(item, Displace):
+        return Line("", "", tuple(steps.displace(item)))
     if isinstance(item, Fill):
         return Line("", "", (steps.fill(item),))
     code, used = statement(item)

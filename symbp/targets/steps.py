@@ -5,7 +5,7 @@ from __future__ import annotations
 from sympy import Idx
 
 from symbp.ir.nodes import size_of
-from symbp.ir.schedule import Allocate, Fill, Repeat
+from symbp.ir.schedule import Allocate, Displace, Fill, Repeat
 from symbp.shapes import size_code, tuple_code
 from symbp.targets.code import align
 from symbp.targets.expressions import Printer
@@ -51,6 +51,21 @@ def fill(statement: Fill) -> str:
     while places[-1] == ":":
         places.pop()
     return f"{shift.name}[{', '.join(places)}] = {align(printer(shift.outside), axes).text}"
+
+
+def displace(statement: Displace) -> list[str]:
+    """A shifted tensor as an array of its own."""
+    shift = statement.shift
+    printer = Printer(shift.indices, statement.like)
+    shape = tuple_code(size_code(size_of(i)) for i in shift.indices)
+    lead = ":, " * shift.axis
+    steps = abs(shift.by)
+    inside = (f"{steps}:", f":-{steps}") if shift.by < 0 else (f":-{steps}", f"{steps}:")
+    empty = "zeros" if shift.outside == 0 else "empty"
+    lines = [f"{shift.name} = np.{empty}({shape}, dtype={printer.dtype})"]
+    if shift.outside != 0:
+        lines.append(fill(Fill(shift, shift.indices, statement.like)))
+    return [*lines, f"{shift.name}[{lead}{inside[0]}] = {shift.source}[{lead}{inside[1]}]"]
 
 
 def head(statement: Repeat) -> str:
