@@ -56,7 +56,7 @@ def test_its_gradients(name: str) -> None:
     assert tensors == real
     ordinary = [r for r in report.rows if r.check == "gradient" and r.dtype == "float64"]
     exact = [r for r in ordinary if not r.extreme]
-    assert exact and max(r.error for r in exact) <= (1e-7 if "max" in name else 1e-10)
+    assert exact and max(r.error for r in exact) <= 1e-10
 
 
 # Losses

@@ -14,7 +14,7 @@ from sympy import tanh
 from symbp import Network, Tensor, derive, indices, sizes
 from symbp.functions import gelu
 from symbp.layers.attention import attention, multi_head_attention, rotary, sinusoidal
-from symbp.layers.classification import softmax
+from symbp.layers.classification import cross_entropy, softmax
 from symbp.layers.elementwise import activation, dropout, gelu_tanh, silu, swiglu
 from symbp.layers.linear import dense, embedding
 from symbp.layers.normalisation import batch_norm, batch_norm_running, layer_norm, rms_norm
@@ -56,6 +56,15 @@ def _softmax(net: Network) -> Tensor:
 
 def _softmax_over(net: Network) -> Tensor:
     return softmax(net, "y", net.param("x", s, i), over=s)
+
+
+def _cross_entropy(labels: bool) -> Build:
+    def build(net: Network) -> Tensor:
+        y = softmax(net, "probabilities", net.param("x", s, i))
+        target = net.input("t", s, integer=True) if labels else net.input("t", s, i)
+        return net.define("y", (), cross_entropy(y, target))
+
+    return build
 
 
 def _layer_norm(net: Network) -> Tensor:
@@ -301,6 +310,16 @@ LAYERS: dict[str, tuple[Build, dict[str, Array], Callable[..., Array]]] = {
     "embedding": (_embedding, {"x": WORDS, "E": normal(4, 3)}, lambda x, E: E[x]),
     "softmax": (_softmax, {"x": X}, np_softmax),
     "softmax over another axis": (_softmax_over, {"x": X}, lambda x: np_softmax(x, 0)),
+    "cross_entropy of labels": (
+        _cross_entropy(labels=True),
+        {"x": X, "t": np.array([2, 0, 1, 1])},
+        lambda x, t: -np.log(np_softmax(x)[np.arange(4), t]).mean(),
+    ),
+    "cross_entropy of probabilities": (
+        _cross_entropy(labels=False),
+        {"x": X, "t": np_softmax(normal(4, 3) / 2)},
+        lambda x, t: -(t * np.log(np_softmax(x))).sum() / 4,
+    ),
     "layer_norm": (
         _layer_norm,
         {"x": normal(2, 3, 5), "gain": normal(5), "bias": normal(5)},
