@@ -55,7 +55,7 @@ from symbp.errors import ModelError
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import Index
 from symbp.maximum import Maximum
-from symbp.ranges import fits, ranges, region, taken, whole
+from symbp.ranges import NONE, fits, ranges, region, taken, whole
 from symbp.validate import (
     Ranges,
     affine,
@@ -92,7 +92,7 @@ _MAXIMUM_CASES = 2_000
 """How many cases the proof that a Piecewise has no hole tries before it gives up."""
 
 
-_Key = frozenset[tuple[Index, tuple[Expr, Expr]]]
+_Key = tuple[frozenset[tuple[Index, tuple[Expr, Expr]]], bool]
 
 
 def check_value(subject: str, value: object) -> Expr:
@@ -126,6 +126,7 @@ class ExpressionCheck:
         # each distinct subexpression is seen once for each branch that it stands in
         self._free: dict[tuple[Basic, _Key], frozenset[Index]] = {}
         self._ranges: Ranges = {}  # where the branch is taken that is being checked
+        self._exact = True  # whether its condition says no more than these ranges
         self._guarded: set[tuple[Basic, _Key]] = (
             set()
         )  # entries that would leave their axes elsewhere
@@ -139,7 +140,7 @@ class ExpressionCheck:
         return found
 
     def _key(self) -> _Key:
-        return frozenset(self._ranges.items())
+        return frozenset(self._ranges.items()), self._exact
 
     def _all(self, nodes: Iterable[Basic]) -> frozenset[Index]:
         return reduce(frozenset.union, map(self.free, nodes), frozenset())
@@ -183,7 +184,8 @@ class ExpressionCheck:
         name = self.atoms[node.base]
         shape, scalars = self.declarations[name].shape, self._integer_scalars()
         check_entry(name, shape, node.indices, scalars, self._ranges)
-        if self._ranges and not fits(node.indices, shape, self._ranges):
+        known = self._ranges if self._exact else NONE
+        if self._ranges and not fits(node.indices, shape, known):
             self._guarded.add((node, self._key()))
         return self._places(node.indices)
 
@@ -259,15 +261,16 @@ class ExpressionCheck:
 
     def _branch(self, value: Expr, where: Basic) -> frozenset[Index]:
         """A value is read where it is taken: that must be a range of each index, if it could not be read elsewhere."""
-        outside = self._ranges
-        self._ranges, exact = ranges(where, outside)
+        outside = self._ranges, self._exact
+        self._ranges, exact = ranges(where, self._ranges)
+        self._exact = exact and region(self._ranges)
         free, key = self.free(value), self._key()
         read = next((e for e in value.atoms(Indexed) if (e, key) in self._guarded), None)
-        if read is not None and not (exact and region(self._ranges)):
+        if read is not None and not self._exact:
             raise not_yet(
                 f"{self.subject}: {show(read)} where {show(where)}, no range of each index"
             )
-        self._ranges = outside
+        self._ranges, self._exact = outside
         return free
 
     def _conditions(self, conditions: Iterable[Basic]) -> frozenset[Index]:

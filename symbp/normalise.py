@@ -57,7 +57,7 @@ from symbp.ir.nodes import (
 )
 from symbp.ir.program import Program
 from symbp.maximum import Maximum
-from symbp.ranges import fits, ranges, taken, whole
+from symbp.ranges import decided, fits, ranges, taken, whole
 from symbp.rewrite import contract, fresh_index
 from symbp.validate import Ranges, provably_inside, same_size
 
@@ -167,13 +167,12 @@ class _Convert:
         """
         found, placed = [], []
         for value, where in taken(zip(values, [*conditions, S.true])):
-            known, _ = ranges(where)
             reads = [(e, self.shapes[e.tensor]) for e in entries(value)]
-            if all(fits(e.indices, shape, known) for e, shape in reads):
+            if all(fits(e.indices, shape, decided(where)) for e, shape in reads):
                 found.append(value)
                 continue
             found.append(S.Zero)
-            placed.append(self._placed(value, known))
+            placed.append(self._placed(value, ranges(where)[0]))
         return [*found, *placed]
 
     def _placed(self, value: Expr, known: Ranges) -> Expr:

@@ -80,6 +80,12 @@ def _bound(condition: Basic) -> tuple[Index, Expr | None, Expr | None] | None:
     return index, low, high
 
 
+def decided(condition: Basic, known: Ranges = NONE) -> Ranges:
+    """The ranges that a condition amounts to; none where it says more, or where one may be less than empty."""
+    found, exact = ranges(condition, known)
+    return found if exact and region(found) else NONE
+
+
 def taken(branches: Iterable[tuple[Any, Basic]]) -> Iterator[tuple[Any, Basic]]:
     """The values of a Piecewise, each with the condition that it is taken: its own, and none of those before it."""
     left: Basic = true

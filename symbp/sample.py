@@ -19,7 +19,7 @@ from sympy.concrete.expr_with_limits import ExprWithLimits
 from symbp.evaluate import whole
 from symbp.ir.network import Declaration, Declared
 from symbp.numbers import Array
-from symbp.ranges import NONE, fits, ranges, taken
+from symbp.ranges import NONE, decided, fits, taken
 from symbp.validate import Ranges, reach
 
 LAWS: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
@@ -257,7 +257,7 @@ def _places(expr: Basic, known: Ranges) -> Iterator[tuple[Expr, Expr, frozenset[
     if isinstance(expr, Piecewise):
         for value, where in taken(expr.args):
             yield from _places(where, known)
-            yield from _places(value, ranges(where, known)[0])
+            yield from _places(value, decided(where, known))
         return
     if isinstance(expr, ExprWithLimits):
         known = {i: r for i, r in known.items() if i not in expr.variables}
