@@ -55,7 +55,7 @@ from symbp.errors import ModelError
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import Index
 from symbp.maximum import Maximum
-from symbp.ranges import fits, ranges, region
+from symbp.ranges import NONE, fits, ranges, region, taken, whole
 from symbp.recurrence import unstepped
 from symbp.validate import (
     Ranges,
@@ -93,7 +93,7 @@ _MAXIMUM_CASES = 2_000
 """How many cases the proof that a Piecewise has no hole tries before it gives up."""
 
 
-_Key = frozenset[tuple[Index, tuple[Expr, Expr]]]
+_Key = tuple[frozenset[tuple[Index, tuple[Expr, Expr]]], bool]
 
 
 def check_value(subject: str, value: object) -> Expr:
@@ -127,6 +127,7 @@ class ExpressionCheck:
         # each distinct subexpression is seen once for each branch that it stands in
         self._free: dict[tuple[Basic, _Key], frozenset[Index]] = {}
         self._ranges: Ranges = {}  # where the branch is taken that is being checked
+        self._exact = True  # whether its condition says no more than these ranges
         self._guarded: set[tuple[Basic, _Key]] = (
             set()
         )  # entries that would leave their axes elsewhere
@@ -140,7 +141,7 @@ class ExpressionCheck:
         return found
 
     def _key(self) -> _Key:
-        return frozenset(self._ranges.items())
+        return frozenset(self._ranges.items()), self._exact
 
     def _all(self, nodes: Iterable[Basic]) -> frozenset[Index]:
         return reduce(frozenset.union, map(self.free, nodes), frozenset())
@@ -185,7 +186,8 @@ class ExpressionCheck:
         declaration, scalars = self.declarations[name], self._integer_scalars()
         places = unstepped(declaration, node.indices)
         check_entry(name, declaration.shape, places, scalars, self._ranges)
-        if self._ranges and not fits(places, declaration.shape):
+        known = self._ranges if self._exact else NONE
+        if self._ranges and not fits(places, declaration.shape, known):
             self._guarded.add((node, self._key()))
         return self._places(places)
 
@@ -252,26 +254,25 @@ class ExpressionCheck:
     def _piecewise(self, node: Piecewise) -> frozenset[Index]:
         conditions = [condition for _, condition in node.args]
         free = self._conditions(conditions)
-        left: Basic = S.true  # where no branch before this one was taken
-        for value, condition in node.args:
+        for value, where in taken(node.args):
             if value is not S.NegativeInfinity:  # a mask
-                free |= self._branch(value, And(left, condition))
-            left = And(left, Not(condition))
+                free |= self._branch(value, where)
         if not covers_everything(conditions):
             raise self._error(f"{show(node)} may leave a hole; end it with (value, True)")
         return free
 
-    def _branch(self, value: Expr, taken: Basic) -> frozenset[Index]:
+    def _branch(self, value: Expr, where: Basic) -> frozenset[Index]:
         """A value is read where it is taken: that must be a range of each index, if it could not be read elsewhere."""
-        outside = self._ranges
-        self._ranges, exact = ranges(taken, outside)
+        outside = self._ranges, self._exact
+        self._ranges, exact = ranges(where, self._ranges)
+        self._exact = exact and region(self._ranges)
         free, key = self.free(value), self._key()
         read = next((e for e in value.atoms(Indexed) if (e, key) in self._guarded), None)
-        if read is not None and not (exact and region(self._ranges)):
+        if read is not None and not self._exact:
             raise not_yet(
-                f"{self.subject}: {show(read)} where {show(taken)}, no range of each index"
+                f"{self.subject}: {show(read)} where {show(where)}, no range of each index"
             )
-        self._ranges = outside
+        self._ranges, self._exact = outside
         return free
 
     def _conditions(self, conditions: Iterable[Basic]) -> frozenset[Index]:
@@ -280,8 +281,11 @@ class ExpressionCheck:
             if isinstance(condition, (And, Or, Not)):
                 free |= self._conditions(condition.args)
             elif isinstance(condition, Relational):
-                free |= self._all(condition.args)
-                if not _reads_values(condition) and not all(map(_is_place, condition.args)):
+                if _reads_values(condition):
+                    free |= self._all(condition.args)
+                elif all(map(_is_place, whole(condition).args)):
+                    free |= self._places(condition.args)
+                else:
                     what = f"the condition {show(condition)}, no comparison of sums of indices"
                     raise not_yet(f"{self.subject}: {what}")
             elif condition not in (S.true, S.false):
