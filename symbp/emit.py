@@ -321,6 +321,7 @@ def _checks(module: Module, signatures: Sequence[Signature]) -> dict[str, Any]:
         "shapes": any(s.plan.checks for s in signatures),
         "solve": any(s.plan.solves for s in signatures),
         "size": any(s.plan.open for s in signatures),
+        "number": any(s.constants for s in signatures),
         "place": any(s.places for s in signatures),
         "gather": any(s.gathers for s in signatures),
         "sums_to_one": any(i.sums_to_one is not None for s in signatures for i in s.inputs),

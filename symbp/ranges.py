@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from sympy import And, Basic, Expr, Idx, Indexed, Integer
 from sympy.core.relational import Eq, Ge, Gt, Le, Lt, Relational
 
-from symbp.ir.nodes import Index, is_placed, size_of
+from symbp.ir.nodes import Index, free_indices, is_placed, size_of
 from symbp.validate import (
     Ranges,
     affine,
@@ -77,6 +77,18 @@ def fits(places: Iterable[Expr], shape: Iterable[Expr], known: Ranges = NONE) ->
         or not _leaves(p, size)
         for p, size in zip(places, shape)
     )
+
+
+def decides(condition: Basic, place: Expr, size: Expr) -> bool:
+    """Whether the sizes decide if a place is on its axis, and a condition compares that place's own indices.
+
+    `x[p + a]` where p + a < T: it would not be read where it is outside, so to check it at run time would be wrong.
+    """
+    if isinstance(place, (Idx, Indexed)) or fits([place], [size]) is False:
+        return False
+    own = free_indices(place)
+    compared = (free_indices(r) for r in condition.atoms(Relational) if not r.has(Indexed))
+    return bool(own) and own in compared and not provably_inside(place, size)
 
 
 def _leaves(place: Expr, size: Expr) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -82,10 +83,14 @@ class Sampler:
         self._loops |= {frozenset(n.atoms(Idx)) for n in nodes if isinstance(n, ExprWithLimits)}
         names = {n.name for n in nodes if isinstance(n, Symbol)}
         self._symbols = sorted(names - set(declared.declarations))
-        places = [p for n in nodes if isinstance(n, Indexed) for p in zip(n.indices, n.shape)]
-        plain = [(p, size) for p, size in places if not p.has(Indexed, *self._scalars())]
-        self._places = [(end, size) for p, size in plain if fits([p], [size]) for end in reach(p)]
-        self._gathered = [(_name(p), size) for p, size in places if _name(p)]
+        reads = [n for n in nodes if isinstance(n, Indexed)]
+        places = [(n, *p) for n in reads for p in zip(n.indices, n.shape)]
+        plain = [p for p in places if not p[1].has(Indexed, *self._scalars())]
+        self._ends = [
+            (n, end, size) for n, p, size in plain if fits([p], [size]) for end in reach(p)
+        ]
+        self._gathered = [(_name(p), size) for _, p, size in places if _name(p)]
+        self.obstacle = ""  # why the sizes drawn last were not admitted
 
     def _scalars(self) -> list[Symbol]:
         """The integer tensors without axes, as they stand at an index."""
@@ -122,11 +127,20 @@ class Sampler:
         return np.exp(logarithms).astype(int)
 
     def _admits(self, sizes: Mapping[str, int]) -> bool:
-        """Whether no axis is empty and every fixed place is inside its axis."""
-        shapes = (d.shape for d in self.declared.declarations.values())
-        return all(whole(size, sizes) > 0 for shape in shapes for size in shape) and all(
-            0 <= whole(place, sizes) < whole(size, sizes) for place, size in self._places
+        """Whether no axis is empty and every fixed place is inside its axis; if not, `obstacle` says which."""
+        declarations = self.declared.declarations.values()
+        empty = (d.name for d in declarations if any(whole(n, sizes) < 1 for n in d.shape))
+        outside = (
+            str(entry)
+            for entry, place, size in self._ends
+            if not 0 <= whole(place, sizes) < whole(size, sizes)
         )
+        faults = (
+            (f"{n} has no empty axis" for n in empty),
+            (f"{e} is inside its axis" for e in outside),
+        )
+        self.obstacle = next(chain(*faults), "")
+        return not self.obstacle
 
     def _work(self, sizes: Mapping[str, int]) -> int:
         loops = ([whole(i.upper - i.lower + 1, sizes) for i in loop] for loop in self._loops)
