@@ -51,7 +51,7 @@ def forward(params, x, t, *, keep=0.5, r1_mask=None, rng=None):
     n = x.shape[0]
     _check_shapes(arrays, b1=(h,), W2=(k, h), b2=(k,), x=(n, d), t=(n,))
     _check_gather("t", t, "y", 1, k)
-    keep = float(keep)
+    keep = _number("keep", keep)
     r1_mask = _bernoulli("r1_mask", r1_mask, rng, keep, (n, h), W1.dtype)
 
     # z1[s,a] = b1[a] + Σ_j W1[a,j] x[s,j]  (n, h)
@@ -181,6 +181,14 @@ def _array(name, value):
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
+def _number(name, value):
+    """A constant that is given by keyword."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: must be a number, got {value!r}") from None
+
+
 def _check_shapes(arrays, /, **shapes):
     """Each array has its shape; else an error names the axis and where its size is from."""
     for name, shape in shapes.items():
@@ -206,6 +214,8 @@ def _check_gather(name, places, tensor, axis, size):
 
 def _bernoulli(name, value, rng, p, shape, dtype):
     """Noise as it is given; else drawn: 1 with probability p, and 0 elsewhere."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}: needs a probability p from 0 to 1, got {p}")
     if value is None:
         value = (_generator(name, rng).random(shape) < p).astype(dtype)
     return _noise(name, value, shape, dtype)

@@ -292,6 +292,10 @@ class Network:
         free = check.free(value)
         if free:
             raise model_error(f"the loss is no scalar: {_are(free)} free; sum over it")
+        if value.atoms(Symbol, IndexedBase).isdisjoint(self._atoms):
+            raise model_error(
+                f"the loss is {show(value)}, which reads no tensor; indices are compared by Eq, not =="
+            )
         self._meet(check)
         self._loss = Equation("loss", (), value, caller())
 
@@ -324,6 +328,8 @@ class Network:
             raise model_error(
                 f"{subject}={value.name} is neither a number nor a constant of {self.name}"
             )
+        if isinstance(value, Expr) and not value.is_number:
+            raise model_error(f"{subject}={show(value)} is neither a number nor one constant")
         default = None if name is None else self._declarations[name].default
         number = _number(subject, value if default is None else default)
         if key == "p" and not 0 <= number <= 1:

@@ -39,6 +39,9 @@ from symbp.targets.signature import Signature, head_of, shape_text, signature_of
 LOCALS = frozenset({"adjoints", "arrays", "cache", "dtype", "np", "outputs", "params", "rng"})
 """Names that the emitted functions use beside the model's own."""
 
+TIES = "Entries that tie for a maximum or minimum share its gradient equally."
+"""What the docstring of backward says where that can happen."""
+
 
 def emit(module: Module, version: str) -> str:
     """The source of the module. `version` is symbp's own, stated in the docstring.
@@ -255,13 +258,15 @@ def _seed_arguments(module: Module) -> list[str]:
 
 def _backward_text(module: Module) -> tuple[str, list[str]]:
     """What the docstring of backward says."""
+    ties = [TIES] if module.ties else []
     if module.loss is None:
         given = zip(_seeds(module), module.seed_shapes, strict=True)
         details = [f"{v}: {shape_text(shape)}, ∂L/∂{y} of any loss L" for (y, _, v), shape in given]
+        details += ["", *ties] if ties else []
         return "Gradients, given the adjoint of each output: a vector-Jacobian product.", details
     if [name for name, _ in module.gradients] == [p.name for p in module.parameters]:
-        return "Gradients of the loss in every parameter, shaped as the parameters.", []
-    return "Gradients of the loss, each shaped as what it belongs to.", []
+        return "Gradients of the loss in every parameter, shaped as the parameters.", ties
+    return "Gradients of the loss, each shaped as what it belongs to.", ties
 
 
 def _value_and_grad(signature: Signature) -> str:
@@ -324,6 +329,7 @@ def _checks(module: Module, signatures: Sequence[Signature]) -> dict[str, Any]:
         "shapes": any(s.plan.checks for s in signatures),
         "solve": any(s.plan.solves for s in signatures),
         "size": any(s.plan.open for s in signatures),
+        "number": any(s.constants for s in signatures),
         "place": any(s.places for s in signatures),
         "gather": any(s.gathers for s in signatures),
         "sums_to_one": any(i.sums_to_one is not None for s in signatures for i in s.inputs),

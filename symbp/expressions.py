@@ -55,7 +55,7 @@ from symbp.errors import ModelError
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import Index
 from symbp.maximum import Maximum
-from symbp.ranges import NONE, fits, ranges, region, taken, whole
+from symbp.ranges import NONE, decides, fits, ranges, region, taken, whole
 from symbp.recurrence import unstepped
 from symbp.validate import (
     Ranges,
@@ -238,6 +238,7 @@ class ExpressionCheck:
         self._ranges = {i: r for i, r in outside.items() if i not in bound}
         free = self.free(node.function)
         self._ranges = outside
+        self._check_fold(node)
         for index, low, high in node.limits:
             if not isinstance(index, Idx):
                 raise self._error(
@@ -250,6 +251,25 @@ class ExpressionCheck:
                     f" {index} runs from 0 to {index.upper}"
                 )
         return free - {limit[0] for limit in node.limits}
+
+    def _check_fold(self, node: ExprWithLimits) -> None:
+        """A Sum moves any Piecewise within that has its index to the front, even out of sums that bind what it tests.
+
+        Σ_i x_i (Σ_i {a_i if i > 1; b}) reaches us as Σ_i {x_i Σ_i a_i if i > 1; x_i Σ_i b}, which is another value.
+        """
+        body = node.function
+        if isinstance(node, Maximum) or not isinstance(body, Piecewise):
+            return
+        inner = body.atoms(Sum, Product, Maximum)
+        for _, condition in body.args:
+            tested = self._conditions([condition])
+            within = next((r for r in inner if not tested.isdisjoint(r.variables)), None)
+            if within is not None:
+                name, index = type(within).__name__, show(within.variables[0])
+                raise self._error(
+                    f"SymPy moves the condition {show(condition)} out of the {name} over {index} that it may belong"
+                    f" to; define that {name} as a tensor of its own"
+                )
 
     def _piecewise(self, node: Piecewise) -> frozenset[Index]:
         conditions = [condition for _, condition in node.args]
@@ -268,12 +288,19 @@ class ExpressionCheck:
         self._exact = exact and region(self._ranges)
         free, key = self.free(value), self._key()
         read = next((e for e in value.atoms(Indexed) if (e, key) in self._guarded), None)
-        if read is not None and not self._exact:
+        if read is None or self._exact:
+            read = next((e for e in value.atoms(Indexed) if self._decided(e, where)), None)
+        if read is not None:
             raise not_yet(
                 f"{self.subject}: {show(read)} where {show(where)}, no range of each index"
             )
         self._ranges, self._exact = outside
         return free
+
+    def _decided(self, entry: Indexed, where: Basic) -> bool:
+        shape = self.declarations[self.atoms[entry.base]].shape
+        known = self._ranges if self._exact else NONE
+        return any(decides(where, p, size, known) for p, size in zip(entry.indices, shape))
 
     def _conditions(self, conditions: Iterable[Basic]) -> frozenset[Index]:
         free: frozenset[Index] = frozenset()

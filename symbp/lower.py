@@ -22,7 +22,7 @@ from symbp.ir.nodes import (
 from symbp.ir.program import Adjoint, AdjointProgram, Program, reached
 from symbp.ir.schedule import Assign, Schedule, Statement, reads_of
 from symbp.looping import Recurrent, hoisted, loop_variable, looped, nesting
-from symbp.rewrite import is_accumulated, max_over, tidy_sums
+from symbp.rewrite import is_accumulated, max_over, product_over, tidy_sums
 from symbp.share import Sharing, worth_sharing
 from symbp.validate import RESERVED
 
@@ -119,13 +119,15 @@ def _mean(noise: Declaration) -> Expr:
 
 
 def _without_noise(expr: Expr, means: Mapping[str, Expr]) -> Expr:
-    """Numbers for noise; Σ and max over an index that then is nowhere are done away with."""
+    """Numbers for noise; Σ, max and Π over an index that then is nowhere are done away with."""
 
     def visit(node: Basic) -> Basic | None:
         if isinstance(node, Entry) and node.tensor in means:
             return means[node.tensor]
         if isinstance(node, Reduce) and node.reducer == "maximum":
             return max_over(node.body, node.indices)
+        if isinstance(node, Reduce) and node.reducer == "product":
+            return product_over(node.body, node.indices)
         return None
 
     def whole(node: Basic) -> Basic | None:

@@ -8,7 +8,7 @@ from typing import Any
 from sympy import And, Basic, Expr, Idx, Indexed, Integer, Not, expand, true
 from sympy.core.relational import Eq, Ge, Gt, Le, Lt, Relational
 
-from symbp.ir.nodes import Index, is_placed, size_of
+from symbp.ir.nodes import Index, free_indices, is_placed, size_of
 from symbp.validate import (
     Ranges,
     affine,
@@ -107,6 +107,19 @@ def _needs_condition(place: Expr, size: Expr, known: Ranges) -> bool:
     if isinstance(place, Indexed) or is_fixed or provably_inside(place, size):
         return False
     return _leaves(place, size) or provably_inside(place, size, known)
+
+
+def decides(condition: Basic, place: Expr, size: Expr, known: Ranges = NONE) -> bool:
+    """Whether the sizes decide if a place is on its axis, and a condition compares that place's own indices.
+
+    `x[p + a]` where p + a < T: it would not be read where it is outside, so to check it at run time would be wrong.
+    Not so where the `known` ranges, to which the condition amounts, keep it on its axis.
+    """
+    if isinstance(place, (Idx, Indexed)) or not fits([place], [size], known):
+        return False
+    own = free_indices(place)
+    compared = (free_indices(r) for r in condition.atoms(Relational) if not r.has(Indexed))
+    return bool(own) and own in compared and not provably_inside(place, size)
 
 
 def _leaves(place: Expr, size: Expr) -> bool:

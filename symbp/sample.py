@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -84,13 +85,14 @@ class Sampler:
         names = {n.name for n in nodes if isinstance(n, Symbol)}
         self._symbols = sorted(names - set(declared.declarations))
         places = dict.fromkeys(p for root in roots for p in _places(root, NONE))
-        self._places = [
-            (end, size)
-            for p, size, known in places
+        self._ends = [
+            (entry, end, size)
+            for entry, p, size, known in places
             if not p.has(Indexed, *self._scalars()) and fits([p], [size], dict(known))
             for end in reach(p)
         ]
-        self._gathered = [(_name(p), size) for p, size, _ in places if _name(p)]
+        self._gathered = [(_name(p), size) for _, p, size, _ in places if _name(p)]
+        self.obstacle = ""  # why the sizes drawn last were not admitted
 
     def _scalars(self) -> list[Symbol]:
         """The integer tensors without axes, as they stand at an index."""
@@ -127,11 +129,20 @@ class Sampler:
         return np.exp(logarithms).astype(int)
 
     def _admits(self, sizes: Mapping[str, int]) -> bool:
-        """Whether no axis is empty and every fixed place is inside its axis."""
-        shapes = (d.shape for d in self.declared.declarations.values())
-        return all(whole(size, sizes) > 0 for shape in shapes for size in shape) and all(
-            0 <= whole(place, sizes) < whole(size, sizes) for place, size in self._places
+        """Whether no axis is empty and every fixed place is inside its axis; if not, `obstacle` says which."""
+        declarations = self.declared.declarations.values()
+        empty = (d.name for d in declarations if any(whole(n, sizes) < 1 for n in d.shape))
+        outside = (
+            str(entry)
+            for entry, place, size in self._ends
+            if not 0 <= whole(place, sizes) < whole(size, sizes)
         )
+        faults = (
+            (f"{n} has no empty axis" for n in empty),
+            (f"{e} is inside its axis" for e in outside),
+        )
+        self.obstacle = next(chain(*faults), "")
+        return not self.obstacle
 
     def _work(self, sizes: Mapping[str, int]) -> int:
         loops = ([whole(i.upper - i.lower + 1, sizes) for i in loop] for loop in self._loops)
@@ -248,12 +259,11 @@ def _walk(expr: Basic) -> Iterator[Basic]:
             yield from _walk(arg)
 
 
-def _places(expr: Basic, known: Ranges) -> Iterator[tuple[Expr, Expr, frozenset[Any]]]:
-    """(place, size of the axis, ranges of the indices where it is read) of every place that an expression reads at."""
+def _places(expr: Basic, known: Ranges) -> Iterator[tuple[Indexed, Expr, Expr, frozenset[Any]]]:
+    """(entry, place, size of its axis, ranges of the indices where it is read) of every place in an expression."""
     if isinstance(expr, Indexed):
-        yield from (
-            (p, size, frozenset(known.items())) for p, size in zip(expr.indices, expr.shape)
-        )
+        held = frozenset(known.items())
+        yield from ((expr, p, size, held) for p, size in zip(expr.indices, expr.shape))
     if isinstance(expr, Piecewise):
         for value, where in taken(expr.args):
             yield from _places(where, known)

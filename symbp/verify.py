@@ -76,7 +76,8 @@ class _Verification:
         for trial in range(trials):
             found = self._draw(ones=0 < trial == trials - 1, vary=trial > 0)
             if found is None:
-                note = "no sizes and data found where all values and derivatives are finite"
+                obstacle = self.sampler.obstacle or "all values and derivatives are finite"
+                note = f"no sizes and data found where {obstacle}"
                 self._record(_clause("random points", np.float64, note))
                 return Report(tuple(self.rows.values()))
             self._ordinary(found)

@@ -174,6 +174,8 @@ def test_a_tensor_cannot_be_unpacked(use: str) -> None:
         ("Piecewise((z[i - 1], Or(i >= 1, b > 0)), (0, True))", ["z[i - 1]", "begins at -1"]),
         ("Piecewise((z[i - 1], And(i >= 1, b > 0)), (0, True))", ["z[i - 1]", "not supported yet"]),
         ("Piecewise((z[i - 1], And(i >= 1, Ne(i, 3))), (0, True))", ["z[i - 1]", "not supported"]),
+        ("Piecewise((v[c + p], c + p < T), (0, True))", ["v[c + p]", "no range of each index"]),
+        ("Piecewise((v[i - d + 1], i >= d), (0, True))", ["v[-d + i + 1]", "no range of each index"]),
         ("Piecewise((z[i], i**2 > 1), (0, True))", ["f[i]", "i**2 > 1", "not supported yet"]),
         ("Piecewise((z[i], And(z[i] > 0, i > 0.5)), (0, True))", ["i > 0.5", "not supported yet"]),
         ("Piecewise((z[i], i > 1), (oo, True))", ["f[i]", "oo", "not finite"]),
@@ -192,6 +194,21 @@ def test_a_tensor_cannot_be_unpacked(use: str) -> None:
 )  # fmt: skip
 def test_expressions(expr: str, words: list[str]) -> None:
     check(f"net.define('f', i, {expr})", *words)
+
+
+@pytest.mark.parametrize(
+    ("expr", "words"),
+    [
+        ("Sum(Sum(Piecewise((z[i], i > 1), (b, True)), i)**2 * z[i], i)", ["i > 1", "Sum over i"]),
+        ("Product(z[i] + Product(Piecewise((z[i], i > 1), (b, True)), i), i)", ["Product over i"]),
+        ("Sum(Maximum(Piecewise((z[i], z[i] < b), (b, True)), i) * z[i], i)", ["Maximum over i"]),
+        ("Sum(x[s, 0] * Sum(Piecewise((v[u], u <= s), (0, True)), u), s)", ["s >= u", "Sum over u"]),
+        ("Sum(Sum(functions.elu(x[s, j]), j)**2, s)", ["x[s, j] > 0", "Sum over j"]),
+    ],
+)  # fmt: skip
+def test_a_condition_that_sympy_moves_out_of_a_sum(expr: str, words: list[str]) -> None:
+    """SymPy does so while the user's Sum is made, so that what was written can no longer be told."""
+    check(f"net.loss({expr})", "SymPy moves the condition", "as a tensor of its own", *words)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +293,7 @@ def test_names_that_the_module_needs(name: str) -> None:
         ("net.random('f', s, p='lam')", ["random 'f'", "p", "no finite real number"]),
         ("net.random('f', s, p=b)", ["random 'f'", "p=b", "neither a number nor a constant"]),
         ("net.random('f', s, p=g)", ["random 'f'", "p=g", "neither a number nor a constant"]),
+        ("net.random('f', s, p=1 - lam)", ["random 'f'", "p=1 - lam", "one constant"]),
         ("net.random('f', s, p=net.constant('r', 3))", ["random 'f'", "p=3 is no probability"]),
         ("net.random('f', s, p=0.5, std=1)", ["random 'f'", "takes p, not std"]),
         ("net.random('f', s, law='normal', p=0.5)", ["random 'f'", "takes mean, std, not p"]),
@@ -304,6 +322,8 @@ def test_declarations(statement: str, words: list[str]) -> None:
         ("net.loss(Sum(x[s, j], j))", ["loss is no scalar", "index s (over n) is free"]),
         ("net.loss(x[s, j])", ["indices j (over d), s (over n) are free"]),
         ("net.loss(b > 0)", ["loss", "condition"]),
+        ("net.loss(5)", ["the loss is 5", "reads no tensor"]),
+        ("net.loss(Sum(Piecewise((z[i], i == c), (0, True)), i, c))", ["reads no tensor", "Eq"]),
         ("net.loss('b')", ["loss", "'b'"]),
         ("net.loss(b); net.loss(b)", ["loss is declared twice", "model.py:14"]),
         ("net.output()", ["output", "no tensor"]),

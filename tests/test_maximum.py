@@ -110,6 +110,17 @@ def test_ties_of_what_is_computed(dtype: Any) -> None:
     assert_close(grads["w"], np.tile(grads["w"][0], (4, 1)), 1e-6)
 
 
+def test_the_module_says_what_happens_at_ties() -> None:
+    net, x, w, b = network()
+    net.loss(Sum(Max(0, x[s, j]), s, j) + Sum(w[i, j] * b[i], i, j))
+    assert "tie" not in derive(net).source
+    for form in (lambda x: Maximum(x[s, j], j), lambda x: Sum(Max(x[s, j], x[s, 0]), j)):
+        net, x, _, _ = network()
+        net.loss(Sum(form(x) ** 2, s))
+        said = derive(net).source.split("def backward")[1].split("def value_and_grad")[0]
+        assert "Entries that tie for a maximum or minimum share its gradient equally." in said
+
+
 # The derivation
 
 

@@ -139,6 +139,23 @@ def test_bad_noise(given: dict[str, Any], error: type[Exception], words: str) ->
 
 
 @pytest.mark.parametrize(
+    ("network", "given", "error", "words"),
+    [
+        (dropout(), {"keep": 1.5}, ValueError, "mask: needs a probability p from 0 to 1, got 1.5"),
+        (dropout(), {"keep": np.nan}, ValueError, "mask: needs a probability"),
+        (dropout(), {"keep": "half"}, TypeError, "keep: must be a number, got 'half'"),
+        (noisy(), {"sigma": -0.1}, ValueError, "eps: needs a finite mean and std >= 0, got 0.0, -0.1"),
+    ],
+)  # fmt: skip
+def test_bad_numbers_of_a_law(
+    network: Network, given: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    arguments = [DATA, X] if network.name == "dropout" else [{"x": np.ones(3)}]
+    with pytest.raises(error, match=words):
+        derive(network).load().forward(*arguments, **given, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
     ("name", "before", "after"),
     [
         ("dropout", "random(shape) < p", "random(shape) > p"),

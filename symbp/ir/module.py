@@ -84,6 +84,7 @@ class Module:
     seed_shapes: tuple[tuple[Expr, ...], ...]  # one for each seed
     predict: Body | None  # None where no output is declared
     helpers: tuple[str, ...]  # names of helper functions that bodies call, e.g. "erf"
+    ties: bool = False  # whether backward shares gradients among entries that tie for a maximum
 
 
 def code_of(lines: Iterable[Line | Block]) -> Iterator[str]:

@@ -364,7 +364,10 @@ def substitute(expr: Expr, mapping: Mapping[Basic, Expr]) -> Expr:
         return expr
     if isinstance(expr, Reduce):
         return _substitute_reduce(expr, mapping)
-    return rebuild(expr, [substitute(a, mapping) for a in expr.args])
+    args = [substitute(a, mapping) for a in expr.args]
+    if isinstance(expr, (Entry, Delta)):  # a place p + a at p = 0 is a, and still one of a longer axis
+        args = [Head(new) if isinstance(old, (Add, Mul)) else new for old, new in zip(expr.args, args)]
+    return rebuild(expr, args)
 
 
 def _substitute_reduce(expr: Reduce, mapping: Mapping[Basic, Expr]) -> Expr:

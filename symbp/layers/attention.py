@@ -7,7 +7,7 @@ from sympy import Expr, KroneckerDelta, Piecewise, Sum, cos, exp, oo, pi, sin, s
 from symbp import Network, Tensor
 from symbp.ir.nodes import Index, size_of
 from symbp.layers.axes import apart, take
-from symbp.validate import model_error
+from symbp.validate import check_axes, model_error
 
 
 def attention(
@@ -69,6 +69,7 @@ def sinusoidal(net: Network, name: str, at: Index, pairs: Index, part: Index) ->
 
     `pairs` runs over the m = width/2 frequencies, `part` over 2; gives (places, m, 2).
     """
+    check_axes("sinusoidal", (at, pairs, part))
     if size_of(part) != 2:
         raise model_error(
             f"sinusoidal: index {part} runs over {size_of(part)}, not over sine and cosine, 2"

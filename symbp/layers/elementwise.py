@@ -10,6 +10,7 @@ from sympy import Expr, pi, sqrt, tanh
 from symbp import Network, Tensor
 from symbp.functions import sigmoid
 from symbp.layers.axes import take
+from symbp.validate import model_error, show
 
 
 def activation(net: Network, name: str, function: Callable[[Any], Expr], x: Tensor) -> Tensor:
@@ -18,6 +19,8 @@ def activation(net: Network, name: str, function: Callable[[Any], Expr], x: Tens
     Gives the shape of x.
     """
     take("activation", x, 0)
+    if not callable(function):
+        raise model_error(f"activation: {show(function)} is no function; give tanh, or sigmoid")
     return net.define(name, x.indices, function(x[x.indices]))
 
 

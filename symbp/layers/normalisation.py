@@ -7,6 +7,7 @@ from typing import Any
 from sympy import Expr, Sum, sqrt
 
 from symbp import Network, Tensor
+from symbp.expressions import check_value
 from symbp.ir.nodes import Index
 from symbp.layers.axes import axis_of, count, take
 
@@ -31,7 +32,7 @@ def rms_norm(net: Network, name: str, x: Tensor, gain: Tensor, eps: Any = 1e-5) 
     x (…, d); gain (d,), over the axis that is normalised; gives the shape of x.
     """
     j = axis_of("rms_norm", x, gain)
-    scale = sqrt(_mean(x[x.indices] ** 2, (j,)) + eps)
+    scale = sqrt(_mean(x[x.indices] ** 2, (j,)) + check_value("eps", eps))
     return net.define(name, x.indices, gain[j] * x[x.indices] / scale)
 
 
@@ -67,7 +68,7 @@ def batch_norm_running(
     j = axis_of("batch_norm_running", x, gain)
     for parameter in (bias, mean, variance):
         take("batch_norm_running", parameter, 1, 1)
-    scale = sqrt(variance[j] + eps)
+    scale = sqrt(variance[j] + check_value("eps", eps))
     return net.define(name, x.indices, gain[j] * (x[x.indices] - mean[j]) / scale + bias[j])
 
 
@@ -80,7 +81,9 @@ def _normalised(net: Network, name: str, x: Tensor, over: tuple[Index, ...], eps
     entry = x[x.indices]
     centred = net.define(f"{name}_centred", x.indices, entry - _mean(entry, over))
     less = centred[x.indices]
-    return net.define(f"{name}_hat", x.indices, less / sqrt(_mean(less**2, over) + eps))
+    return net.define(
+        f"{name}_hat", x.indices, less / sqrt(_mean(less**2, over) + check_value("eps", eps))
+    )
 
 
 def _scaled(

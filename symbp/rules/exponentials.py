@@ -23,7 +23,6 @@ from sympy import (
     Integer,
     Mul,
     Pow,
-    Rational,
     S,
     cosh,
     exp,
@@ -280,14 +279,16 @@ def _rest(expr: Expr, expose: Expose) -> Expr:
 
 
 def tidy_exponent(exponent: Expr) -> Expr:
-    """(u − |u|) / 2 = min(0, u) and (u + |u|) / 2 = max(0, u)."""
+    """(u − |u|) / 2 = min(0, u) and (u + |u|) / 2 = max(0, u), where |u| may be written c |v|."""
     opened = expand_mul(exponent)
     for term in summands(opened):
-        coefficient, kernel = term.as_coeff_Mul()
-        if isinstance(kernel, Abs) and abs(coefficient) == Rational(1, 2):
-            linear = expand_mul(2 * (opened - term))
-            if linear in (kernel.args[0], -kernel.args[0]):
-                return (Largest if coefficient > 0 else Smallest)(Integer(0), linear)
+        kernel = next((f for f in factors(term) if isinstance(f, Abs)), None)
+        if kernel is None:
+            continue
+        scale, linear = 2 * term / kernel, expand_mul(2 * (opened - term))
+        inside = expand_mul(scale * kernel.args[0])
+        if linear in (inside, expand_mul(-inside)) and (scale.is_positive or scale.is_negative):
+            return (Largest if scale.is_positive else Smallest)(Integer(0), linear)
     return opened
 
 

@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sympy import Add, Basic, Expr, Idx, Mul, S, Symbol, expand_mul
+from sympy import Add, Basic, Eq, Expr, Idx, Mul, S, Symbol, expand_mul
 
+from symbp.ir.functions import Largest, Smallest
 from symbp.ir.module import Block, Body, Gather, Line, Module, Place, code_of
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import (
     Delta,
     Entry,
     Index,
+    Iverson,
+    Reduce,
     entries,
     factors,
     size_of,
@@ -255,6 +258,20 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
         seed_shapes=tuple(program.declarations[o].shape for o in adjoint.seeds),
         predict=predict if program.outputs else None,
         helpers=tuple(sorted(helpers)),
+        ties=_shares(program, (*schedule.forward, *schedule.backward)),
+    )
+
+
+def _shares(program: Program, assigns: tuple[Assign, ...]) -> bool:
+    """Whether there is a maximum or minimum, and its values are compared for equality."""
+    extrema = any(
+        isinstance(n, (Largest, Smallest)) or isinstance(n, Reduce) and n.reducer == "maximum"
+        for eq in program.equations
+        for n in walk(eq.expr)
+    )
+    equal = (n.args[0] for a in assigns for n in walk(a.expr) if isinstance(n, Iverson))
+    return extrema and any(
+        isinstance(e, Eq) and not all(side.is_integer for side in e.args) for e in equal
     )
 
 

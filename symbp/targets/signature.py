@@ -127,7 +127,7 @@ def head_of(module: Module, signature: Signature) -> list[str]:
     for i in summed:
         axis = i.indices.index(i.sums_to_one)
         lines += statement(f'_check_sums_to_one("{i.name}", {i.name}, axis={axis})')
-    lines += [f"{c.name} = float({c.name})" for c in signature.constants]
+    lines += [f'{c.name} = _number("{c.name}", {c.name})' for c in signature.constants]
     for d in signature.noise:
         lines += statement(_noise(d, *dtyped))
     return lines

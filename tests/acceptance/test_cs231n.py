@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Max, Sum, exp, log
+from sympy import And, Max, Piecewise, Sum, exp, log
 
 from symbp import Network, indices, sizes
 
@@ -184,3 +184,41 @@ def test_losses(build: Any, reference: Any, printed: float, tolerance: float) ->
     assert_close(grads["x"], dx, 1e-12)
     numeric = central_difference(lambda x: reference(x, labels)[0], {"x": x}, "x", h=1e-5)
     assert relative_error(grads["x"], numeric) < tolerance
+
+
+def test_conv_backward_naive() -> None:
+    """Stride 1, pad 1, in plain equations: the padded image is one of them."""
+    f, ch, hi, wi = sizes("f ch hi wi")
+    m, q, u, v = indices("m", f), indices("q", ch), indices("u", hi), indices("v", wi)
+    r, t, top, left = (
+        indices("r", 3),
+        indices("t", 3),
+        indices("top", hi + 2),
+        indices("left", wi + 2),
+    )
+    net = Network("conv")
+    x, w, bias = net.param("x", s, q, u, v), net.param("w", m, q, r, t), net.param("b", m)
+    inside = And(top >= 1, top <= hi, left >= 1, left <= wi)
+    value = Piecewise((x[s, q, top - 1, left - 1], inside), (0, True))
+    pad = net.define("pad", (s, q, top, left), value)
+    total = Sum(w[m, q, r, t] * pad[s, q, u + r, v + t], q, r, t)
+    net.output(net.define("out", (s, m, u, v), total + bias[m]))
+
+    rng = np.random.default_rng(231)
+    shapes = {"x": (4, 3, 5, 5), "w": (2, 3, 3, 3), "b": (2,)}
+    arrays = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    dout = rng.normal(size=(4, 2, 5, 5))
+
+    def forward(x: Any, w: Any, b: Any) -> Any:
+        """As the notebook's naive one: a window at a time."""
+        padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+        out = np.empty((4, 2, 5, 5))
+        for at in np.ndindex(5, 5):
+            window = padded[:, None, :, at[0] : at[0] + 3, at[1] : at[1] + 3]
+            out[:, :, *at] = (window * w).sum(axis=(2, 3, 4)) + b
+        return out
+
+    out, grads = run(load(net), frozen(arrays), dout)
+    assert_close(out, forward(**arrays), 1e-14)
+    for name in arrays:
+        assert_close(grads[name], numeric_vjp(forward, arrays, name, dout), 1e-9)

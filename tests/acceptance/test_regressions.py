@@ -225,14 +225,3 @@ def test_a_mask_that_sympy_divides_is_compared_in_whole_numbers() -> None:
     net.loss(Sum(Piecewise((x[s], s < 2 * d), (x[s] ** 2, True)), s))
     derivation = derive(net)
     assert derivation.verify().ok and "/ 2" not in derivation.source
-
-
-def test_a_condition_that_sizes_may_empty_is_left_to_the_entry() -> None:
-    """x[i + k] where i < m − k: whether there is such an i depends on the sizes."""
-    net, (length, shift) = Network("ahead"), sizes("length shift")
-    x = net.param("x", indices("l", length))
-    net.output(net.define("y", s, Piecewise((x[s + shift], s < length - shift), (0, True))))
-    derivation = derive(net)
-    assert derivation.verify().ok
-    with pytest.raises(ValueError, match="place 6 is outside axis 0"):
-        derivation.load().forward({"x": np.ones(6)}, n=4, shift=3)

@@ -14,7 +14,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from sympy import Sum, exp, log
+from sympy import Rational, Sum, cosh, exp, log, pi, sqrt, tanh
 
 from symbp import Maximum, Network, derive, indices, sizes
 
@@ -192,3 +192,74 @@ def test_rows_are_guarded_only_where_they_can_be_infinite() -> None:
     z = net.define("z", (s, i), net.param("x", s, i)[s, i] ** 2)
     net.output(net.define("y", (s,), log(Sum(exp(z[s, i]), i))))
     assert "isfinite" not in derive(net).source and "isfinite" in derive(log_sum_exp()).source
+
+
+# The rows whose definitions cancel or divide
+
+
+def elementwise(function: Callable[[Any], Any]) -> ModuleType:
+    net = Network("elementwise")
+    x = net.param("x", s)
+    net.output(net.define("y", (s,), function(x[s])))
+    return load(net)
+
+
+def cubic(x: Any) -> Any:
+    return sqrt(2 / pi) * (x + Rational(44715, 10**6) * x**3)
+
+
+LOG_COSH: dict[str, Callable[[Any], Any]] = {
+    "by its name": lambda x: log(cosh(x)),
+    "by exponentials": lambda x: log((exp(x) + exp(-x)) / 2),
+    "of a square": lambda x: log(cosh(x) ** 2) / 2,
+    "of an inverse": lambda x: -log(1 / cosh(x)),
+    "by a softplus": lambda x: x + log(1 + exp(-2 * x)) - log(2),
+}
+TANH_GELU: dict[str, Callable[[Any], Any]] = {
+    "by its name": lambda x: x / 2 * (1 + tanh(cubic(x))),
+    "by a sigmoid": lambda x: x / (1 + exp(-2 * cubic(x))),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("form", LOG_COSH)
+def test_log_cosh_as_printed(form: str, dtype: Any) -> None:
+    x = [1000, -1000, 90, 0]
+    y, grads = run(elementwise(LOG_COSH[form]), frozen({"x": x}, dtype), np.ones(4, dtype))
+    assert_close(y, [1000 - np.log(2)] * 2 + [90 - np.log(2), 0], ROUNDING[dtype])
+    assert grads["x"].tolist() == [1, -1, 1, 0] and y.dtype == grads["x"].dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("form", TANH_GELU)
+def test_tanh_gelu_as_printed(form: str, dtype: Any) -> None:
+    x = [1000, -1000, 89, 0]
+    y, grads = run(elementwise(TANH_GELU[form]), frozen({"x": x}, dtype), np.ones(4, dtype))
+    assert y.tolist() == [1000, 0, 89, 0] and grads["x"].tolist() == [1, 0, 1, 0.5]
+    assert y.dtype == grads["x"].dtype == dtype
+
+
+def layer_norm(cut: str) -> ModuleType:
+    """In one equation, or with mean and variance of their own, the variance also as E x² − (E x)²."""
+    net = Network("layer_norm")
+    x = net.param("x", s, i)
+    mean, square = Sum(x[s, c], c) / k, Sum(x[s, c] ** 2, c) / k
+    variance = Sum((x[s, c] - Sum(x[s, i], i) / k) ** 2, c) / k
+    if cut != "whole":
+        mean = net.define("mean", s, mean)[s]
+        spread = square - mean**2 if cut == "squares" else Sum((x[s, c] - mean) ** 2, c) / k
+        variance = net.define("variance", s, spread)[s]
+    y = (x[s, i] - mean) / sqrt(variance + Rational(1, 10**5))
+    net.output(net.define("y", (s, i), y))
+    return load(net)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cut", ["whole", "parts", "squares"])
+def test_layer_norm_of_a_constant_row(cut: str, dtype: Any) -> None:
+    """All that is left of the gradient is (dy − mean dy) / √ε."""
+    rows = np.outer([3, 0, -1000], np.ones(4))
+    dy = np.tile(np.arange(4.0), (3, 1)).astype(dtype)
+    y, grads = run(layer_norm(cut), frozen({"x": rows}, dtype), dy)
+    assert not y.any()
+    assert_close(grads["x"], (dy - 1.5) / np.sqrt(1e-5), 10 * ROUNDING[dtype])
