@@ -43,21 +43,31 @@ def evaluate(
     values: Mapping[str, ArrayLike],
     numbers: Numbers = FLOAT64,
     shifts: Mapping[str, Array] | None = None,
+    known: Mapping[str, Array] | None = None,
 ) -> Evaluation:
     """All equations and the loss, as they are declared.
 
     `values` gives parameters, inputs and constants, each (*shape) or with probes (P, *shape). `shifts` is added to the
     value of any tensor, a defined one too, and so to all that reads it: (*shape) or (P, *shape), of `numbers`' kind.
+    `known` holds every tensor's value without shifts, (1, *shape): what no shift reaches is taken from there.
     Raises CompilerError for a node it does not know, a value of a wrong shape, and an index outside its axis.
     """
     evaluator = _Evaluator(numbers, sizes)
+    shifts = shifts or {}
+    moved = set(shifts)
     for name, declaration in declared.declarations.items():
         if declaration.kind != "defined":
             evaluator.shapes[name] = tuple(whole(size, sizes) for size in declaration.shape)
-            evaluator.bind(name, numbers.array(values[name]), shifts or {})
+            evaluator.bind(name, numbers.array(values[name]), shifts)
     with np.errstate(all="ignore"):
         for equation in declared.equations + ((declared.loss,) if declared.loss else ()):
-            evaluator.define(equation, shifts or {})
+            name = equation.name
+            if known is not None and moved.isdisjoint({name, *_symbols(equation.expr)}):
+                evaluator.shapes[name] = known[name].shape[1:]
+                evaluator.values[name] = known[name]
+            else:
+                moved.add(name)
+                evaluator.define(equation, shifts)
     return Evaluation(evaluator.values, evaluator.straddled)
 
 
@@ -73,6 +83,12 @@ def _whole(expr: Expr, sizes: tuple[tuple[str, int], ...]) -> int:
     if not value.is_Integer:
         raise CompilerError(f"{expr} is no integer expression of the sizes {', '.join(known)}")
     return int(value)
+
+
+@lru_cache(maxsize=10_000)
+def _symbols(expr: Expr) -> frozenset[str]:
+    """The names in an expression: those of the tensors that it reads, and others."""
+    return frozenset(symbol.name for symbol in expr.atoms(sympy.Symbol))
 
 
 @lru_cache(maxsize=10_000)
