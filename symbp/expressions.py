@@ -55,7 +55,7 @@ from symbp.errors import ModelError
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import Index
 from symbp.maximum import Maximum
-from symbp.ranges import fits, ranges, region
+from symbp.ranges import fits, ranges, region, taken, whole
 from symbp.validate import (
     Ranges,
     affine,
@@ -183,7 +183,7 @@ class ExpressionCheck:
         name = self.atoms[node.base]
         shape, scalars = self.declarations[name].shape, self._integer_scalars()
         check_entry(name, shape, node.indices, scalars, self._ranges)
-        if self._ranges and not fits(node.indices, shape):
+        if self._ranges and not fits(node.indices, shape, self._ranges):
             self._guarded.add((node, self._key()))
         return self._places(node.indices)
 
@@ -250,24 +250,22 @@ class ExpressionCheck:
     def _piecewise(self, node: Piecewise) -> frozenset[Index]:
         conditions = [condition for _, condition in node.args]
         free = self._conditions(conditions)
-        left: Basic = S.true  # where no branch before this one was taken
-        for value, condition in node.args:
+        for value, where in taken(node.args):
             if value is not S.NegativeInfinity:  # a mask
-                free |= self._branch(value, And(left, condition))
-            left = And(left, Not(condition))
+                free |= self._branch(value, where)
         if not covers_everything(conditions):
             raise self._error(f"{show(node)} may leave a hole; end it with (value, True)")
         return free
 
-    def _branch(self, value: Expr, taken: Basic) -> frozenset[Index]:
+    def _branch(self, value: Expr, where: Basic) -> frozenset[Index]:
         """A value is read where it is taken: that must be a range of each index, if it could not be read elsewhere."""
         outside = self._ranges
-        self._ranges, exact = ranges(taken, outside)
+        self._ranges, exact = ranges(where, outside)
         free, key = self.free(value), self._key()
         read = next((e for e in value.atoms(Indexed) if (e, key) in self._guarded), None)
         if read is not None and not (exact and region(self._ranges)):
             raise not_yet(
-                f"{self.subject}: {show(read)} where {show(taken)}, no range of each index"
+                f"{self.subject}: {show(read)} where {show(where)}, no range of each index"
             )
         self._ranges = outside
         return free
@@ -278,8 +276,11 @@ class ExpressionCheck:
             if isinstance(condition, (And, Or, Not)):
                 free |= self._conditions(condition.args)
             elif isinstance(condition, Relational):
-                free |= self._all(condition.args)
-                if not _reads_values(condition) and not all(map(_is_place, condition.args)):
+                if _reads_values(condition):
+                    free |= self._all(condition.args)
+                elif all(map(_is_place, whole(condition).args)):
+                    free |= self._places(condition.args)
+                else:
                     what = f"the condition {show(condition)}, no comparison of sums of indices"
                     raise not_yet(f"{self.subject}: {what}")
             elif condition not in (S.true, S.false):

@@ -13,7 +13,6 @@ from typing import Any
 from sympy import (
     Abs,
     Add,
-    And,
     Basic,
     Eq,
     Expr,
@@ -24,7 +23,6 @@ from sympy import (
     Max,
     Min,
     Mul,
-    Not,
     Piecewise,
     Pow,
     Product,
@@ -59,7 +57,7 @@ from symbp.ir.nodes import (
 )
 from symbp.ir.program import Program
 from symbp.maximum import Maximum
-from symbp.ranges import fits, ranges
+from symbp.ranges import fits, ranges, taken, whole
 from symbp.rewrite import contract, fresh_index
 from symbp.validate import Ranges, provably_inside, same_size
 
@@ -121,11 +119,13 @@ class _Convert:
             return self._reduce(reducer, expr.function, list(expr.limits), env)
         if isinstance(expr, Piecewise):
             return self._cases(expr, env)
+        if isinstance(expr, Relational):
+            return expr.func(*(self(a, env) for a in whole(expr).args))
         args = [self(a, env) for a in expr.args]
         for kind, build in _NODES.items():
             if isinstance(expr, kind):
                 return build(*args)
-        if isinstance(expr, (Relational, BooleanFunction)) or _is_scalar_node(expr):
+        if isinstance(expr, BooleanFunction) or _is_scalar_node(expr):
             return expr.func(*args) if args else expr
         raise CompilerError(f"normalise: no meaning for {type(expr).__name__} in {expr}")
 
@@ -165,13 +165,11 @@ class _Convert:
 
         Such values are 0 in the branches, and are terms behind these.
         """
-        left: Basic = S.true
         found, placed = [], []
-        for value, condition in zip(values, [*conditions, S.true]):
-            known, _ = ranges(And(left, condition))
-            left = And(left, Not(condition))
+        for value, where in taken(zip(values, [*conditions, S.true])):
+            known, _ = ranges(where)
             reads = [(e, self.shapes[e.tensor]) for e in entries(value)]
-            if all(fits(e.indices, shape) for e, shape in reads):
+            if all(fits(e.indices, shape, known) for e, shape in reads):
                 found.append(value)
                 continue
             found.append(S.Zero)

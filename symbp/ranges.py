@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from sympy import And, Basic, Expr, Idx, Indexed, Integer
+from sympy import And, Basic, Expr, Idx, Indexed, Integer, Not, expand, true
 from sympy.core.relational import Eq, Ge, Gt, Le, Lt, Relational
 
 from symbp.ir.nodes import Index, is_placed, size_of
@@ -19,6 +20,17 @@ from symbp.validate import (
 )
 
 NONE: Ranges = {}
+
+
+def whole(relation: Relational) -> Relational:
+    """The relation between whole numbers that SymPy, which makes 2 m > u to m > u/2 in a Piecewise, has divided.
+
+    A relation whose sides are not whole numbers, as one between values, is left as it is.
+    """
+    content, _ = expand(relation.lhs - relation.rhs).primitive()
+    sides = [expand(content.q * side) for side in relation.args]
+    is_divided = content.q != 1 and all(side.is_integer for side in sides)
+    return relation.func(*sides, evaluate=False) if is_divided else relation
 
 
 def ranges(condition: Basic, known: Ranges = NONE) -> tuple[dict[Index, tuple[Expr, Expr]], bool]:
@@ -53,6 +65,7 @@ def _bound(condition: Basic) -> tuple[Index, Expr | None, Expr | None] | None:
     """(i, least, greatest) of a comparison that bounds an index i."""
     if not isinstance(condition, (Lt, Le, Gt, Ge, Eq)):
         return None
+    condition = whole(condition)
     found = affine(condition.lhs - condition.rhs)
     if found is None or len(found[1]) != 1:
         return None
@@ -67,16 +80,27 @@ def _bound(condition: Basic) -> tuple[Index, Expr | None, Expr | None] | None:
     return index, low, high
 
 
+def taken(branches: Iterable[tuple[Any, Basic]]) -> Iterator[tuple[Any, Basic]]:
+    """The values of a Piecewise, each with the condition that it is taken: its own, and none of those before it."""
+    left: Basic = true
+    for value, condition in branches:
+        yield value, And(left, condition)
+        left = And(left, Not(condition))
+
+
 def fits(places: Iterable[Expr], shape: Iterable[Expr], known: Ranges = NONE) -> bool:
-    """Whether no place needs a condition to be on its axis; those that the sizes decide are checked at run time."""
-    return all(
-        isinstance(p, Indexed)
-        or not is_placed(p)
-        and not isinstance(p, Idx)
-        or provably_inside(p, size, known)
-        or not _leaves(p, size)
-        for p, size in zip(places, shape)
-    )
+    """Whether no place needs a condition, by which indices have the `known` ranges, to be on its axis.
+
+    Places that the sizes decide are checked at run time.
+    """
+    return not any(_needs_condition(p, size, known) for p, size in zip(places, shape))
+
+
+def _needs_condition(place: Expr, size: Expr, known: Ranges) -> bool:
+    is_fixed = not is_placed(place) and not isinstance(place, Idx)
+    if isinstance(place, Indexed) or is_fixed or provably_inside(place, size):
+        return False
+    return _leaves(place, size) or provably_inside(place, size, known)
 
 
 def _leaves(place: Expr, size: Expr) -> bool:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Symbol
+from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Piecewise, Symbol
 from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from symbp.evaluate import whole
 from symbp.ir.network import Declaration, Declared
 from symbp.numbers import Array
-from symbp.ranges import fits
-from symbp.validate import reach
+from symbp.ranges import NONE, fits, ranges, taken
+from symbp.validate import Ranges, reach
 
 LAWS: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
     "normal(0, 1)": lambda rng, shape: rng.standard_normal(shape),
@@ -82,10 +83,14 @@ class Sampler:
         self._loops |= {frozenset(n.atoms(Idx)) for n in nodes if isinstance(n, ExprWithLimits)}
         names = {n.name for n in nodes if isinstance(n, Symbol)}
         self._symbols = sorted(names - set(declared.declarations))
-        places = [p for n in nodes if isinstance(n, Indexed) for p in zip(n.indices, n.shape)]
-        plain = [(p, size) for p, size in places if not p.has(Indexed, *self._scalars())]
-        self._places = [(end, size) for p, size in plain if fits([p], [size]) for end in reach(p)]
-        self._gathered = [(_name(p), size) for p, size in places if _name(p)]
+        places = dict.fromkeys(p for root in roots for p in _places(root, NONE))
+        self._places = [
+            (end, size)
+            for p, size, known in places
+            if not p.has(Indexed, *self._scalars()) and fits([p], [size], dict(known))
+            for end in reach(p)
+        ]
+        self._gathered = [(_name(p), size) for p, size, _ in places if _name(p)]
 
     def _scalars(self) -> list[Symbol]:
         """The integer tensors without axes, as they stand at an index."""
@@ -241,6 +246,23 @@ def _walk(expr: Basic) -> Iterator[Basic]:
     elif not isinstance(expr, IndexedBase):
         for arg in expr.args:
             yield from _walk(arg)
+
+
+def _places(expr: Basic, known: Ranges) -> Iterator[tuple[Expr, Expr, frozenset[Any]]]:
+    """(place, size of the axis, ranges of the indices where it is read) of every place that an expression reads at."""
+    if isinstance(expr, Indexed):
+        yield from (
+            (p, size, frozenset(known.items())) for p, size in zip(expr.indices, expr.shape)
+        )
+    if isinstance(expr, Piecewise):
+        for value, where in taken(expr.args):
+            yield from _places(where, known)
+            yield from _places(value, ranges(where, known)[0])
+        return
+    if isinstance(expr, ExprWithLimits):
+        known = {i: r for i, r in known.items() if i not in expr.variables}
+    for arg in expr.args:
+        yield from _places(arg, known)
 
 
 def _name(place: Expr) -> str:

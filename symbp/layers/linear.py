@@ -15,6 +15,8 @@ def dense(net: Network, name: str, x: Tensor, W: Tensor, b: Tensor | None = None
     """
     *lead, _ = take("dense", x, 1)
     a, j = take("dense", W, 2, 2)
+    if b is not None:
+        take("dense", b, 1, 1)
     a = apart(a, lead)
     j = apart(j, (*lead, a))
     z = Sum(W[a, j] * x[(*lead, j)], j)

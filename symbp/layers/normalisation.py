@@ -8,7 +8,7 @@ from sympy import Expr, Sum, sqrt
 
 from symbp import Network, Tensor
 from symbp.ir.nodes import Index
-from symbp.layers.axes import axis_of, count
+from symbp.layers.axes import axis_of, count, take
 
 
 def layer_norm(
@@ -20,6 +20,8 @@ def layer_norm(
     `<name>_centred`, x − mean x, and `<name>_hat`, which is that over the standard deviation.
     """
     j = axis_of("layer_norm", x, gain)
+    if bias is not None:
+        take("layer_norm", bias, 1, 1)
     return _scaled(net, name, _normalised(net, name, x, (j,), eps), j, gain, bias)
 
 
@@ -43,6 +45,7 @@ def batch_norm(
     `layer_norm` does.
     """
     j = axis_of("batch_norm", x, gain)
+    take("batch_norm", bias, 1, 1)
     others = tuple(i for i in x.indices if i != j)
     return _scaled(net, name, _normalised(net, name, x, others, eps), j, gain, bias)
 
@@ -62,6 +65,8 @@ def batch_norm_running(
     As there; mean and variance (d,) are inputs, so that they feed this equation alone.
     """
     j = axis_of("batch_norm_running", x, gain)
+    for parameter in (bias, mean, variance):
+        take("batch_norm_running", parameter, 1, 1)
     scale = sqrt(variance[j] + eps)
     return net.define(name, x.indices, gain[j] * (x[x.indices] - mean[j]) / scale + bias[j])
 
