@@ -197,7 +197,21 @@ def provably_inside(place: Expr, size: Expr, ranges: Ranges | None = None) -> bo
 
 def never_negative(size: Expr) -> bool:
     """Whether a size expression is provably 0 or more."""
-    return bool(_least(size).is_nonnegative)
+    return bool(_least(size).is_nonnegative or _least(_below(size)).is_nonnegative)
+
+
+@lru_cache(maxsize=10_000)
+def _below(expr: Expr) -> Expr:
+    """What a size expression is never below: y − 1 < floor(y) ≤ y ≤ ceiling(y) < y + 1, each term by its sign."""
+    terms = []
+    for term in Add.make_args(expand(expr)):
+        factor, rounded = term.as_independent(floor, ceiling, as_Add=False)
+        if isinstance(rounded, (floor, ceiling)) and _least(factor).is_positive:
+            rounded = rounded.args[0] - (1 if isinstance(rounded, floor) else 0)
+        elif isinstance(rounded, (floor, ceiling)) and _least(factor).is_negative:
+            rounded = rounded.args[0] + (1 if isinstance(rounded, ceiling) else 0)
+        terms.append(factor * rounded)
+    return expand(Add(*terms))
 
 
 @lru_cache(maxsize=10_000)

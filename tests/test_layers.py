@@ -157,6 +157,11 @@ def test_padding_is_a_slice_and_only_where_it_is_asked_for() -> None:
     assert "padded" not in derivation("conv2d").source
 
 
+def test_as_many_windows_as_fit_need_no_check_of_sizes() -> None:
+    """floor((l + 2 padding − width) / stride) + 1 places: the last window provably ends in time."""
+    assert "_check_place(" not in derivation("conv2d in groups, strided, dilated and padded").source
+
+
 # What is refused, at the user's line
 
 

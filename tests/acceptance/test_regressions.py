@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Integer, Piecewise, Rational, Sum, cosh, exp, log, tanh
+from sympy import And, Integer, Piecewise, Rational, Sum, cosh, exp, log, tanh
 
 from symbp import Network, derive, indices, sizes
 
@@ -187,3 +187,41 @@ def test_adjoints_keep_clear_of_sizes_and_reserved_words(name: str) -> None:
     x, w = net.param("x", s, p), net.param("types" if name == "types" else "w", p)
     net.loss(Sum(x[s, p] * w[p], s, p))
     assert derive(net).verify().ok
+
+
+def shifted_into(longer: Any, by: Any, x_size: Any) -> Network:
+    """x with zeros before and behind it."""
+    net, q = Network("padded"), indices("q", longer)
+    x = net.param("x", indices("l", x_size))
+    y = Piecewise((x[q - by], And(q >= by, q < by + x_size)), (0, True))
+    net.output(net.define("y", q, y))
+    return net
+
+
+@pytest.mark.parametrize(
+    ("net", "sizes_given", "before", "behind"),
+    [
+        # SymPy makes q < 2 d + 1 to d > q/2 − 1/2
+        (shifted_into(2 * d + 2, 1, 2 * d), {}, 1, 1),
+        # of places that the sizes may put on the axis or off it, the condition decides: d − 1 is 0 for d = 1
+        (shifted_into(n + 2 * d - 2, d - 1, n), {"d": 4}, 3, 3),
+        (shifted_into(n + 2 * (d // 2), d // 2, n), {"d": 5}, 2, 2),
+    ],
+    ids=["divided", "decided by a size", "floor"],
+)
+def test_a_padded_axis(net: Network, sizes_given: Any, before: int, behind: int) -> None:
+    derivation = derive(net)
+    assert derivation.verify().ok
+    x = np.arange(1.0, 7.0)
+    dy = np.arange(6.0 + before + behind)
+    y, grads = run(derivation.load(), frozen({"x": x}), dy, **sizes_given)
+    assert_close(y, np.pad(x, (before, behind)), 0)
+    assert_close(grads["x"], dy[before : before + 6], 0)
+
+
+def test_a_mask_that_sympy_divides_is_compared_in_whole_numbers() -> None:
+    net = Network("band")
+    x = net.param("x", s)
+    net.loss(Sum(Piecewise((x[s], s < 2 * d), (x[s] ** 2, True)), s))
+    derivation = derive(net)
+    assert derivation.verify().ok and "/ 2" not in derivation.source
