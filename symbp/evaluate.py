@@ -21,6 +21,7 @@ from sympy import Basic, Expr, Idx, Indexed, Integer
 from sympy.core.function import Application
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
+from symbp import ranges
 from symbp.errors import CompilerError
 from symbp.ir.network import Declared, Equation
 from symbp.maximum import Maximum
@@ -53,21 +54,18 @@ def evaluate(
     Raises CompilerError for a node it does not know, a value of a wrong shape, and an index outside its axis.
     """
     evaluator = _Evaluator(numbers, sizes)
-    shifts = shifts or {}
-    moved = set(shifts)
+    moved = set(shifts or {})
     for name, declaration in declared.declarations.items():
         if declaration.kind != "defined":
             evaluator.shapes[name] = tuple(whole(size, sizes) for size in declaration.shape)
-            evaluator.bind(name, numbers.array(values[name]), shifts)
+            evaluator.bind(name, numbers.array(values[name]), shifts or {})
     with np.errstate(all="ignore"):
         for equation in declared.equations + ((declared.loss,) if declared.loss else ()):
-            name = equation.name
-            if known is not None and moved.isdisjoint({name, *_symbols(equation.expr)}):
-                evaluator.shapes[name] = known[name].shape[1:]
-                evaluator.values[name] = known[name]
+            if known is None or moved & {equation.name, *_symbols(equation.expr)}:
+                moved.add(equation.name)
+                evaluator.define(equation, shifts or {})
             else:
-                moved.add(name)
-                evaluator.define(equation, shifts)
+                evaluator.take(equation.name, known[equation.name])
     return Evaluation(evaluator.values, evaluator.straddled)
 
 
@@ -146,6 +144,10 @@ class _Evaluator:
                 )
         value = value if value.ndim > len(shape) else value[None]
         self.values[name] = value + shifts[name] if name in shifts else value
+
+    def take(self, name: str, value: Array) -> None:
+        """Give a tensor a value that is known, with its probe axis."""
+        self.shapes[name], self.values[name] = value.shape[1:], value
 
     def define(self, equation: Equation, shifts: Mapping[str, Array]) -> None:
         scope = _Scope()
@@ -348,7 +350,14 @@ def _function(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
 def _relation(
     compare: Callable[[Array, Array], Array],
 ) -> Callable[[_Evaluator, Any, _Scope], Array]:
-    return lambda self, expr, scope: self.decide(compare(*(self.real(a, scope) for a in expr.args)))
+    def test(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
+        """Whole numbers are compared as such: i ≤ 2 m, which SymPy may have made i/2 ≤ m, without rounding."""
+        sides = ranges.whole(expr).args
+        if all(side.is_integer for side in sides):
+            return compare(*(self.integers(side, scope)[None] for side in sides))
+        return self.decide(compare(*(self.real(side, scope) for side in sides)))
+
+    return test
 
 
 def _logical(

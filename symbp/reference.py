@@ -7,7 +7,7 @@ longdouble. Extreme ones, where a naive evaluation overflows, are judged in mult
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -115,25 +115,38 @@ class Oracle:
     @np.errstate(all="ignore")
     def smooth(self, point: Point, directions: Directions) -> Reference:
         """The reference by complex steps, Im f(x + ihv) / h: exact to rounding, and between kinks, too."""
-        evaluation = evaluate(self.declared, point.sizes, point.values, FLOAT64)
-        values = self._values(point, evaluation, FLOAT64)
+        values = self._values(point, self._evaluated(point, FLOAT64), FLOAT64)
         parts = []
         chunks = _chunks(directions, max(1, _MEMORY // point.work))
-        known = self._known(point, COMPLEX128) if len(chunks) > 1 else None
+        known = self._known(point, COMPLEX128, chunks)
         for shifts, count in chunks:
             steps = {name: 1j * COMPLEX_STEP * shift for name, shift in shifts.items()}
-            evaluation = evaluate(
-                self.declared, point.sizes, point.values, COMPLEX128, steps, known
-            )
+            evaluation = self._evaluated(point, COMPLEX128, steps, known)
             slopes = self._objective(point, evaluation.values, COMPLEX128).imag / COMPLEX_STEP
             parts.append(np.broadcast_to(slopes, (count,)))
         derivatives = _split(np.concatenate(parts), directions)
         # float64 rounds some thousand times on the way, at 1e-16 each.
         return Reference(point, directions, values, derivatives, "complex steps", 1e-10)
 
-    def _known(self, point: Point, numbers: Numbers) -> Mapping[str, Array]:
-        """What every chunk of probes reads, computed once."""
-        return evaluate(self.declared, point.sizes, point.values, numbers).values
+    def _evaluated(
+        self,
+        point: Point,
+        numbers: Numbers,
+        steps: Mapping[str, Array] | None = None,
+        known: Mapping[str, Array] | None = None,
+    ) -> Evaluation:
+        """The equations at a point, each probe a step away."""
+        shifts = dict(steps or {})
+        for name, rounding in point.roundings.items():
+            shifts[name] = numbers.array(rounding)[None] + shifts.get(name, 0)
+        return evaluate(self.declared, point.sizes, point.values, numbers, shifts, known)
+
+    def _known(
+        self, point: Point, numbers: Numbers, chunks: Sequence[Any]
+    ) -> Mapping[str, Array] | None:
+        """The values that several chunks of probes share, where nothing moves every tensor."""
+        shared = len(chunks) > 1 and not point.roundings
+        return self._evaluated(point, numbers).values if shared else None
 
     def _defined(self, names: Iterable[str]) -> list[str]:
         return [n for n in names if self.declared.declarations[n].kind == "defined"]
@@ -144,13 +157,11 @@ class Oracle:
     ) -> dict[str, Array] | None:
         parts = []
         chunks = _chunks(directions, max(1, _MEMORY // point.work))
-        known = self._known(point, LONGDOUBLE) if len(chunks) > 1 else None
+        known = self._known(point, LONGDOUBLE, chunks)
         for shifts, count in chunks:
             moves = {n: np.longdouble(CENTRAL_STEP) * scales[n] * s for n, s in shifts.items()}
             steps = {n: np.concatenate([move, -move]) for n, move in moves.items()}
-            evaluation = evaluate(
-                self.declared, point.sizes, point.values, LONGDOUBLE, steps, known
-            )
+            evaluation = self._evaluated(point, LONGDOUBLE, steps, known)
             if evaluation.straddled:
                 return None
             objective = self._objective(point, evaluation.values, LONGDOUBLE)
@@ -191,7 +202,7 @@ class Oracle:
             name: array(np.concatenate([np.zeros_like(shift[:1]), shift])) * (step * scales[name])
             for name, shift in shifts.items()
         }
-        evaluation = evaluate(self.declared, point.sizes, point.values, precise.numbers, steps)
+        evaluation = self._evaluated(point, precise.numbers, steps)
         # Subtracted before outputs are added up: a huge one would swallow what the others differ by.
         found = {n: evaluation.values[n] for n in self.names}
         moved = {
@@ -259,7 +270,9 @@ def _chunks(directions: Directions, most: int) -> list[tuple[dict[str, Array], i
         shifts[name][start : start + len(rows)] = rows
         start += len(rows)
     starts = range(0, max(total, 1), most)  # without any direction one evaluation all the same
-    parts = [({n: s[k : k + most] for n, s in shifts.items()}, min(most, total - k)) for k in starts]
+    parts = [
+        ({n: s[k : k + most] for n, s in shifts.items()}, min(most, total - k)) for k in starts
+    ]
     return [({n: s for n, s in part.items() if s.any()}, count) for part, count in parts]
 
 

@@ -6,26 +6,25 @@ softmax loss on integer labels. Layers are named as there, and the batch, 64 the
 """
 
 import numpy as np
+from sympy import Sum
 
 from symbp import Network, indices, sizes
 from symbp.functions import relu
 from symbp.layers.classification import cross_entropy, softmax
 from symbp.layers.elementwise import activation
+from symbp.layers.linear import dense
 from symbp.layers.windows import conv2d, max_pool
-from sympy import Sum
 
 n = sizes("n")  # images
-s, c = indices("s", n), indices("c", 1)
-y, x = indices("y x", 28)
-m, p, q = indices("m", 20), *indices("p q", 24)  # conv1: maps, places
-f, g = indices("f g", 12)  # pool1
-o, k, r = indices("o", 50), *indices("k r", 8)  # conv2
-d, e = indices("d e", 4)  # pool2
-u, v, w = *indices("u v", 5), indices("w z", 2)  # of a kernel, of a window that is pooled
+s, c, (y, x) = indices("s", n), indices("c", 1), indices("y x", 28)
+m, (p, q) = indices("m", 20), indices("p q", 24)  # conv1: maps, places
+o, (k, r) = indices("o", 50), indices("k r", 8)  # conv2
+(f, g), (d, e) = indices("f g", 12), indices("d e", 4)  # pool1, pool2
+(u, v), w = indices("u v", 5), indices("w z", 2)  # of a kernel, of a window that is pooled
 h, i = indices("h", 500), indices("i", 10)
 
 
-def xavier(rng, shape, dtype):
+def xavier(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     limit = np.sqrt(3 / np.prod(shape[1:]))
     return rng.uniform(-limit, limit, shape)
 
@@ -44,7 +43,7 @@ conv2 = conv2d(net, "conv2", pool1, W2, b2, (k, r))
 pool2 = max_pool(net, "pool2", conv2, (d, e), w)
 ip1 = net.define("ip1", (s, h), Sum(W3[h, o, d, e] * pool2[s, o, d, e], o, d, e) + b3[h])
 relu1 = activation(net, "relu1", relu, ip1)
-ip2 = net.define("ip2", (s, i), Sum(W4[i, h] * relu1[s, h], h) + b4[i])
+ip2 = dense(net, "ip2", relu1, W4, b4)
 prob = softmax(net, "prob", ip2)
 net.output(prob)
 net.loss(cross_entropy(prob, label))
