@@ -255,11 +255,6 @@ def _multiply(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
     return reduce(self.numbers.multiply, (self.value(a, scope) for a in expr.args))
 
 
-def _rounded(self: _Evaluator, expr: Expr, scope: _Scope) -> Array:
-    """floor and ceiling, which stand in sizes alone."""
-    return self.constant(whole(expr, self.sizes), scope)
-
-
 def _power(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
     exponent = int(expr.exp) if isinstance(expr.exp, Integer) else self.value(expr.exp, scope)
     power: Array = self.numbers.power(self.value(expr.base, scope), exponent)
@@ -390,8 +385,6 @@ _NODES: dict[type, _Handler] = {
     sympy.Abs: _absolute,
     sympy.sign: _sign,
     sympy.KroneckerDelta: _delta,
-    sympy.floor: _rounded,
-    sympy.ceiling: _rounded,
     Application: _function,
 }
 

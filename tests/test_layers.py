@@ -154,6 +154,11 @@ def test_padding_is_a_slice_and_only_where_it_is_asked_for() -> None:
     padded = derivation("conv2d, strided and padded").source
     assert "y_padded[:, :, 1 : 1 + 2 * high, 1 : 1 + 2 * wide]" in padded
     assert "np.where" not in padded
+    pooled = derivation("max_pool, padded").source
+    assert (
+        "-np.inf, dtype=x.dtype)\n    y_padded[:, :, 1 : 1 + 2 * high, 1 : 1 + wide] = x\n"
+        in pooled
+    )
     assert "padded" not in derivation("conv2d").source
 
 

@@ -33,7 +33,7 @@ def gelu_tanh(net: Network, name: str, x: Tensor) -> Tensor:
 
 
 def silu(net: Network, name: str, x: Tensor) -> Tensor:
-    """y = x / (1 + exp(−x)) (Hendrycks and Gimpel, arXiv 1606.08415, §4).
+    """y = x / (1 + exp(−x)) (Hendrycks and Gimpel, arXiv 1606.08415, §2).
 
     Gives the shape of x. Defines `<name>_sigmoid`, 1 / (1 + exp(−x)).
     """
@@ -43,7 +43,7 @@ def silu(net: Network, name: str, x: Tensor) -> Tensor:
 
 
 def swiglu(net: Network, name: str, gate: Tensor, value: Tensor) -> Tensor:
-    """y = silu(gate) · value, entry by entry (Shazeer, arXiv 2002.05202, eq. 6).
+    """y = silu(gate) · value, entry by entry (Shazeer, arXiv 2002.05202, eq. 5, β = 1).
 
     gate and value of one shape; gives it. Defines `<name>_sigmoid`, 1 / (1 + exp(−gate)).
     """
@@ -54,7 +54,7 @@ def swiglu(net: Network, name: str, gate: Tensor, value: Tensor) -> Tensor:
 
 
 def dropout(net: Network, name: str, x: Tensor, keep: Any) -> Tensor:
-    """y = x · mask / keep, where the mask is 1 with probability keep, else 0 (Srivastava et al., JMLR 15, 2014, §10).
+    """y = x · mask / keep, where the mask is 1 with probability keep, else 0 (Srivastava et al., JMLR 15, 2014).
 
     `keep` is a number or a constant of the network. Gives the shape of x, and declares the noise `<name>_mask`; where
     the output is predicted its mean stands in for it, so that y = x.

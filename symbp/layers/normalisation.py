@@ -26,7 +26,7 @@ def layer_norm(
 
 
 def rms_norm(net: Network, name: str, x: Tensor, gain: Tensor, eps: Any = 1e-5) -> Tensor:
-    """y = gain · x / √(mean x² + eps) over one axis (Zhang and Sennrich, arXiv 1910.07467, eq. 4).
+    """y = gain · x / √(mean x² + eps) over one axis (Zhang and Sennrich, arXiv 1910.07467).
 
     x (…, d); gain (d,), over the axis that is normalised; gives the shape of x.
     """

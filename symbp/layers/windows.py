@@ -1,8 +1,8 @@
-"""Windows that slide over the last axes of a tensor: convolution and pooling.
+"""Windows that slide over the last axes of a tensor: convolution and pooling (Goodfellow et al., Deep Learning, ch. 9).
 
 A window stays inside its tensor, or inside what padding makes of it. Strides, dilations and paddings are numbers or
 sizes, one for each axis or one for all. Of an axis of size l, padded by a on both sides, windows of width w reach
-floor((l + 2 a − dilation (w − 1) − 1) / stride) + 1 places (Dumoulin and Visin, arXiv 1603.07285, relationship 14):
+floor((l + 2 a − dilation (w − 1) − 1) / stride) + 1 places (Dumoulin and Visin, arXiv 1603.07285, relationship 15):
 `at` may run over fewer.
 """
 
@@ -34,7 +34,7 @@ def conv1d(
     dilation: Any = 1,
     padding: Any = 0,
 ) -> Tensor:
-    """z[s, m, p] = Σ_cu W[m, c, u] x[s, c, stride p + dilation u − padding] + b[m] (Goodfellow et al., eq. 9.8).
+    """z[s, m, p] = Σ_cu W[m, c, u] x[s, c, stride p + dilation u − padding] + b[m] (Goodfellow et al., §9.5).
 
     x (…, channels, length), W (maps, channels, width), b (maps,) or None; gives (…, maps, size of `at`).
     In groups: W (groups, maps, channels, width) and b (groups, maps); each group reads its own part of the channels
@@ -92,7 +92,7 @@ def avg_pool(
     stride: Any = None,
     padding: Any = 0,
 ) -> Tensor:
-    """y[…, p] = the mean over u of x[…, stride p + u − padding] (LeCun et al., Proc. IEEE 86, 1998, §II.B).
+    """y[…, p] = the mean over u of x[…, stride p + u − padding] (LeCun et al., Proc. IEEE 86, 1998, §II.A).
 
     As `max_pool`, but the padding is of zeros, which count: at the borders, too, the mean is over the whole window.
     """

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sympy import Basic, Expr, Symbol, expand
 
-from symbp.ir.nodes import Entry, Index, Reduce, factors, size_of, substitute, sum_over
+from symbp.ir.nodes import Cases, Entry, Index, Reduce, factors, size_of, substitute, sum_over
 from symbp.layout import BODY_WIDTH, INDENT
 from symbp.layout import statement as wrap
+from symbp.ranges import ranges
 from symbp.rewrite import is_accumulated
 from symbp.targets.code import align
-from symbp.targets.expressions import Printer
+from symbp.targets.expressions import Printer, is_python_number
 from symbp.targets.places import breadth, read, scattered
-from symbp.validate import line
+from symbp.validate import line, reach, same_size
 
 
 def accumulated(term: Expr) -> tuple[Expr, Reduce] | None:
@@ -20,8 +23,29 @@ def accumulated(term: Expr) -> tuple[Expr, Reduce] | None:
     return (term / sums[0], sums[0]) if len(sums) == 1 else None
 
 
-def accumulate(printer: Printer, name: str, axes: tuple[Index, ...], term: Expr) -> str:
-    """The statement, or the loop around it, that adds a term to an array."""
+def surrounding(dense: Expr, terms: Sequence[Expr]) -> Expr | None:
+    """The number v of {0 in a region; v otherwise}, where one term is added to just this region.
+
+    Then the array can be filled with v, and the term take the region's place. None for all else.
+    """
+    if not (isinstance(dense, Cases) and len(terms) == len(dense.branches) == 1):
+        return None
+    ((inside, condition),) = dense.branches
+    _, node = accumulated(terms[0]) or (terms[0], terms[0])
+    places, _ = scattered(node.body, frozenset(node.indices))
+    region, exact = ranges(condition)
+    if inside != 0 or not is_python_number(dense.otherwise) or not exact:
+        return None
+    if set(region) != set(places) or any(offsets(place) for place in places.values()):
+        return None
+    ends = [pair for axis, place in places.items() for pair in zip(reach(place), region[axis])]
+    return dense.otherwise if all(same_size(a, b) for a, b in ends) else None
+
+
+def accumulate(
+    printer: Printer, name: str, axes: tuple[Index, ...], term: Expr, instead: bool = False
+) -> str:
+    """The statement, or the loop around it, that adds a term to an array, or puts it there `instead`."""
     coefficient, node = accumulated(term) or (term, term)
     bound = frozenset(node.indices)
     places, value = scattered(node.body, bound)
@@ -31,11 +55,12 @@ def accumulate(printer: Printer, name: str, axes: tuple[Index, ...], term: Expr)
     view = read(target, printer.frame, printer.number)
     rest = tuple(i for i in node.indices if i not in view.axes and i not in loops)
     value = substitute(coefficient * sum_over(value, rest), fixed)
-    minus = value.could_extract_minus_sign()
+    minus = value.could_extract_minus_sign() and not instead
     code = align(printer(-value if minus else value), view.axes)
     place = view.text if view.text.startswith(name) else f"{view.text}[...]"
     width = BODY_WIDTH - len(INDENT) * len(loops)
-    lines = wrap(f"{place} {'-' if minus else '+'}= {code.text}", width)
+    operator = "=" if instead else "-=" if minus else "+="
+    lines = wrap(f"{place} {operator} {code.text}", width)
     for index in reversed(loops):
         head = f"for {index.name} in range({printer.number(size_of(index)).text}):"
         lines = [head, *(INDENT + line for line in lines)]

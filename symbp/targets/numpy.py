@@ -29,7 +29,7 @@ from symbp.notation import lhs_text, text
 from symbp.rewrite import bound_indices
 from symbp.targets.code import ATOM, Code, align
 from symbp.targets.expressions import Printer, first_tensor
-from symbp.targets.loops import accumulate, accumulated
+from symbp.targets.loops import accumulate, accumulated, surrounding
 from symbp.targets.places import read, scattered
 from symbp.validate import provably_inside, reach
 
@@ -45,15 +45,20 @@ def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
     looped = [t for t in summands(whole) if accumulated(t)]
     dense = Add(*(t for t in summands(whole) if t not in looped))
     owned = assign.owned or bool(placed or looped)
+    around = None if placed else surrounding(dense, looped)
     lines = []
-    if dense != 0 or not (placed or looped):
+    if around is not None:
+        shape, value = _shape(printer, assign.indices), printer.number(around).text
+        lines.append(f"{assign.name} = np.full({shape}, {value}, dtype={printer.dtype})")
+    elif dense != 0 or not (placed or looped):
         lines.append(f"{assign.name} = {_whole(printer, assign, dense, owned)}")
     else:
         shape = _shape(printer, assign.indices)
         lines.append(f"{assign.name} = np.zeros({shape}, dtype={printer.dtype})")
     for deltas, value in placed:
         lines.append(_scatter(printer, assign, deltas, value))
-    lines += [accumulate(printer, assign.name, assign.indices, term) for term in looped]
+    instead = around is not None
+    lines += [accumulate(printer, assign.name, assign.indices, term, instead) for term in looped]
     viewed = {"windows"} if any("_windows(" in line for line in lines) else set()
     return tuple(lines), printer.helpers | viewed
 
