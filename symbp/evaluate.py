@@ -65,7 +65,8 @@ def evaluate(
                 moved.add(equation.name)
                 evaluator.define(equation, shifts or {})
             else:
-                evaluator.take(equation.name, known[equation.name])
+                value = evaluator.values[equation.name] = known[equation.name]
+                evaluator.shapes[equation.name] = value.shape[1:]
     return Evaluation(evaluator.values, evaluator.straddled)
 
 
@@ -144,10 +145,6 @@ class _Evaluator:
                 )
         value = value if value.ndim > len(shape) else value[None]
         self.values[name] = value + shifts[name] if name in shifts else value
-
-    def take(self, name: str, value: Array) -> None:
-        """Give a tensor a value that is known, with its probe axis."""
-        self.shapes[name], self.values[name] = value.shape[1:], value
 
     def define(self, equation: Equation, shifts: Mapping[str, Array]) -> None:
         scope = _Scope()
