@@ -1,12 +1,13 @@
 """character_mlp: a loss, its gradients and a step of training, in NumPy alone.
 
     emb[s,r,e] = C[x[s,r],e]
-    hprebn[s,a] = b1[a] + Σ_{r,e} W1[a,r,e] emb[s,r,e]
+    embcat[s,m] = Σ_{r,e} δ_{d r + e,m} emb[s,r,e]
+    hprebn[s,a] = b1[a] + Σ_m W1[a,m] embcat[s,m]
     bnmeani[a] = (1 / n) Σ_s hprebn[s,a]
     bndiff[s,a] = hprebn[s,a] − bnmeani[a]
     bndiff2[s,a] = bndiff[s,a]²
-    bnvari[a] = (1 / n) Σ_s bndiff2[s,a]
-    bnvar_inv[a] = 1 / √(1e−05 + bnvari[a])
+    bnvar[a] = (Σ_s bndiff2[s,a]) / (n − 1)
+    bnvar_inv[a] = 1 / √(1e−05 + bnvar[a])
     bnraw[s,a] = bndiff[s,a] bnvar_inv[a]
     hpreact[s,a] = bnbias[a] + bngain[a] bnraw[s,a]
     h[s,a] = tanh(hpreact[s,a])
@@ -17,8 +18,8 @@
     counts_sum_inv[s] = 1 / counts_sum[s]
     probs[s,i] = counts[s,i] counts_sum_inv[s]
     logprobs[s,i] = log(probs[s,i])
-    hpreact_y[s,a] = bnbias[a] + bngain[a] (hprebn[s,a] − bnmean[a]) / √(1e−05
-        + bnvar[a])
+    hpreact_y[s,a] = bnbias[a] + bngain[a] (hprebn[s,a] − bnmean_running[a]) / √(1e−05
+        + bnvar_running[a])
     h_y[s,a] = tanh(hpreact_y[s,a])
     z_y[s,i] = b2[i] + Σ_a W2[i,a] h_y[s,a]
     y[s,i] = exp(z_y[s,i]) / Σ_v exp(z_y[s,v])
@@ -38,14 +39,19 @@ import numpy as np
 
 PARAMETERS = {
     "C": ("k", "d"),
-    "W1": ("u", "3", "d"),
+    "W1": ("u", "3*d"),
     "b1": ("u",),
     "bngain": ("u",),
     "bnbias": ("u",),
     "W2": ("k", "u"),
     "b2": ("k",),
 }
-INPUTS = {"x": ("n", "3"), "t": ("n",), "bnmean": ("u",), "bnvar": ("u",)}
+INPUTS = {
+    "x": ("n", "3"),
+    "t": ("n",),
+    "bnmean_running": ("u",),
+    "bnvar_running": ("u",),
+}
 
 
 def init(rng, *, k, d, u, dtype=np.float64):
@@ -53,7 +59,7 @@ def init(rng, *, k, d, u, dtype=np.float64):
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise TypeError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
     C = rng.normal(0, np.sqrt(1 / d), (k, d))
-    W1 = rng.normal(0, np.sqrt(1 / (3 * d)), (u, 3, d))
+    W1 = rng.normal(0, np.sqrt(1 / (3 * d)), (u, 3 * d))
     b1 = np.zeros(u)
     bngain = np.ones(u)
     bnbias = np.zeros(u)
@@ -84,7 +90,7 @@ def forward(params, x, t):
     n = x.shape[0]
     _check_shapes(
         arrays,
-        W1=(u, 3, d),
+        W1=(u, 3 * d),
         b1=(u,),
         bngain=(u,),
         bnbias=(u,),
@@ -98,18 +104,21 @@ def forward(params, x, t):
 
     # emb[s,r,e] = C[x[s,r],e]  (n, 3, d)
     emb = C[x]
-    # hprebn[s,a] = b1[a] + Σ_{r,e} W1[a,r,e] emb[s,r,e]  (n, u)
-    hprebn = np.tensordot(emb, W1, axes=([1, 2], [1, 2])) + b1
+    # embcat[s,m] = Σ_{r,e} δ_{d r + e,m} emb[s,r,e]  (n, 3*d)
+    embcat = np.zeros((n, 3 * d), dtype=emb.dtype)
+    _windows(embcat, (1, 0, (d, 3), (1, d)))[...] += emb.swapaxes(-1, -2)
+    # hprebn[s,a] = b1[a] + Σ_m W1[a,m] embcat[s,m]  (n, u)
+    hprebn = embcat @ W1.T + b1
     # bnmeani[a] = (1 / n) Σ_s hprebn[s,a]  (u,)
     bnmeani = hprebn.sum(axis=0) / n
     # bndiff[s,a] = hprebn[s,a] − bnmeani[a]  (n, u)
     bndiff = hprebn - bnmeani
     # bndiff2[s,a] = bndiff[s,a]²  (n, u)
     bndiff2 = bndiff**2
-    # bnvari[a] = (1 / n) Σ_s bndiff2[s,a]  (u,)
-    bnvari = bndiff2.sum(axis=0) / n
-    # bnvar_inv[a] = 1 / √(1e−05 + bnvari[a])  (u,)
-    bnvar_inv = 1 / np.sqrt(bnvari + 1e-05)
+    # bnvar[a] = (Σ_s bndiff2[s,a]) / (n − 1)  (u,)
+    bnvar = bndiff2.sum(axis=0) / (n - 1)
+    # bnvar_inv[a] = 1 / √(1e−05 + bnvar[a])  (u,)
+    bnvar_inv = 1 / np.sqrt(bnvar + 1e-05)
     # bnraw[s,a] = bndiff[s,a] bnvar_inv[a]  (n, u)
     bnraw = bnvar_inv * bndiff
     # hpreact[s,a] = bnbias[a] + bngain[a] bnraw[s,a]  (n, u)
@@ -134,9 +143,9 @@ def forward(params, x, t):
     cache = (
         x,
         t,
-        emb,
+        embcat,
         bndiff,
-        bnvari,
+        bnvar,
         bnvar_inv,
         bnraw,
         h,
@@ -160,9 +169,9 @@ def backward(params, cache):
     (
         x,
         t,
-        emb,
+        embcat,
         bndiff,
-        bnvari,
+        bnvar,
         bnvar_inv,
         bnraw,
         h,
@@ -185,22 +194,24 @@ def backward(params, cache):
     dhpreact = (1 - h**2) * (dlogits @ W2)
     # ∂L/∂bnraw[s,a] = ∂L/∂hpreact[s,a] bngain[a]  (n, u)
     dbnraw = bngain * dhpreact
-    # ∂L/∂bndiff2[s,a] = −(Σ_s' ∂L/∂bnraw[s',a] bndiff[s',a]) / (2 n (1e−05
-    #     + bnvari[a])^(3/2))  (n, u)
+    # ∂L/∂bndiff2[s,a] = −(Σ_s' ∂L/∂bnraw[s',a] bndiff[s',a]) / ((1e−05
+    #     + bnvar[a])^(3/2) · 2 (n − 1))  (n, u)
     dbndiff2 = np.broadcast_to(
-        -(bndiff * dbnraw).sum(axis=0) / (2 * n * (bnvari + 1e-05) ** 1.5), (n, u)
+        -(bndiff * dbnraw).sum(axis=0) / (2 * (n - 1) * (bnvar + 1e-05) ** 1.5), (n, u)
     ).copy()
     # ∂L/∂bndiff[s,a] = 2 ∂L/∂bndiff2[s,a] bndiff[s,a] + ∂L/∂bnraw[s,a] bnvar_inv[a]
     #     (n, u)
     dbndiff = bnvar_inv * dbnraw + 2 * bndiff * dbndiff2
     # ∂L/∂hprebn[s,a] = ∂L/∂bndiff[s,a] − (1 / n) Σ_s' ∂L/∂bndiff[s',a]  (n, u)
     dhprebn = dbndiff - dbndiff.sum(axis=0, keepdims=True) / n
-    # ∂L/∂emb[s,r,e] = Σ_a ∂L/∂hprebn[s,a] W1[a,r,e]  (n, 3, d)
-    demb = np.tensordot(dhprebn, W1, axes=([1], [0]))
-    # ∂L/∂C[v,e] = Σ_{s,r} δ_{v,x[s,r]} ∂L/∂emb[s,r,e]  (k, d)
-    dC = _scatter_add((k, d), (x,), demb)
-    # ∂L/∂W1[a,r,e] = Σ_s ∂L/∂hprebn[s,a] emb[s,r,e]  (u, 3, d)
-    dW1 = np.tensordot(dhprebn, emb, axes=([0], [0]))
+    # ∂L/∂embcat[s,m] = Σ_a ∂L/∂hprebn[s,a] W1[a,m]  (n, 3*d)
+    dembcat = dhprebn @ W1
+    # ∂L/∂C[v,e] = Σ_{s,r} δ_{v,x[s,r]} ∂L/∂embcat[s,d r + e]  (k, d)
+    dC = _scatter_add(
+        (k, d), (x,), _windows(dembcat, (1, 0, (d, 3), (1, d))).swapaxes(-1, -2)
+    )
+    # ∂L/∂W1[a,m] = Σ_s ∂L/∂hprebn[s,a] embcat[s,m]  (u, 3*d)
+    dW1 = dhprebn.T @ embcat
     # ∂L/∂b1[a] = 0  (u,)
     db1 = np.full((u,), 0, dtype=b1.dtype)
     # ∂L/∂bngain[a] = Σ_s ∂L/∂hpreact[s,a] bnraw[s,a]  (u,)
@@ -229,39 +240,57 @@ def value_and_grad(params, x, t):
     return loss, backward(params, cache)
 
 
-def predict(params, x, bnmean, bnvar):
+def predict(params, x, bnmean_running, bnvar_running):
     """The output y.
 
     x: (n, 3), integers
-    bnmean: (u,)
-    bnvar: (u,)
+    bnmean_running: (u,)
+    bnvar_running: (u,)
     """
-    arrays = _arrays(params, x=x, bnmean=bnmean, bnvar=bnvar)
-    C, W1, b1, bngain, bnbias, W2, b2, x, bnmean, bnvar = arrays.values()
+    arrays = _arrays(
+        params, x=x, bnmean_running=bnmean_running, bnvar_running=bnvar_running
+    )
+    (
+        C,
+        W1,
+        b1,
+        bngain,
+        bnbias,
+        W2,
+        b2,
+        x,
+        bnmean_running,
+        bnvar_running,
+    ) = arrays.values()
     k, d = C.shape
     u = W1.shape[0]
     n = x.shape[0]
     _check_shapes(
         arrays,
-        W1=(u, 3, d),
+        W1=(u, 3 * d),
         b1=(u,),
         bngain=(u,),
         bnbias=(u,),
         W2=(k, u),
         b2=(k,),
         x=(n, 3),
-        bnmean=(u,),
-        bnvar=(u,),
+        bnmean_running=(u,),
+        bnvar_running=(u,),
     )
     _check_gather("x", x, "C", 0, k)
 
     # emb[s,r,e] = C[x[s,r],e]  (n, 3, d)
     emb = C[x]
-    # hprebn[s,a] = b1[a] + Σ_{r,e} W1[a,r,e] emb[s,r,e]  (n, u)
-    hprebn = np.tensordot(emb, W1, axes=([1, 2], [1, 2])) + b1
-    # hpreact_y[s,a] = bnbias[a] + bngain[a] (hprebn[s,a] − bnmean[a]) / √(1e−05
-    #     + bnvar[a])  (n, u)
-    hpreact_y = bngain * (hprebn - bnmean) / np.sqrt(bnvar + 1e-05) + bnbias
+    # embcat[s,m] = Σ_{r,e} δ_{d r + e,m} emb[s,r,e]  (n, 3*d)
+    embcat = np.zeros((n, 3 * d), dtype=emb.dtype)
+    _windows(embcat, (1, 0, (d, 3), (1, d)))[...] += emb.swapaxes(-1, -2)
+    # hprebn[s,a] = b1[a] + Σ_m W1[a,m] embcat[s,m]  (n, u)
+    hprebn = embcat @ W1.T + b1
+    # hpreact_y[s,a] = bnbias[a] + bngain[a] (hprebn[s,a] − bnmean_running[a]) / √(1e−05
+    #     + bnvar_running[a])  (n, u)
+    hpreact_y = (
+        bngain * (hprebn - bnmean_running) / np.sqrt(bnvar_running + 1e-05) + bnbias
+    )
     # h_y[s,a] = tanh(hpreact_y[s,a])  (n, u)
     h_y = np.tanh(hpreact_y)
     # z_y[s,i] = b2[i] + Σ_a W2[i,a] h_y[s,a]  (n, k)
@@ -305,6 +334,26 @@ def _scatter_add(shape, places, values):
         for row, value in zip(place, values):
             total[row] += value
     return total.reshape(shape)
+
+
+def _windows(array, *windows):
+    """A view with an axis for each count: at (i, j) stands place start + step i + step' j.
+
+    A window is (axis, start, counts, steps) of one axis of the array.
+    """
+    shape = [(size,) for size in array.shape]
+    strides = [(stride,) for stride in array.strides]
+    first = [slice(None)] * array.ndim
+    for axis, start, counts, steps in windows:
+        ends = [step * (count - 1) for count, step in zip(counts, steps)]
+        low = start + sum(end for end in ends if end < 0)
+        high = start + sum(end for end in ends if end > 0)
+        if low < 0 or high >= array.shape[axis]:
+            raise ValueError(f"a window from {low} to {high} leaves axis {axis}")
+        strides[axis] = tuple(step * array.strides[axis] for step in steps)
+        shape[axis], first[axis] = counts, slice(start, None)
+    view = array[tuple(first)]
+    return np.lib.stride_tricks.as_strided(view, sum(shape, ()), sum(strides, ()))
 
 
 # Checks at entry

@@ -17,7 +17,7 @@ from typing import Any
 import jinja2
 
 from symbp.errors import CompilerError, ModelError
-from symbp.initial import initial_code, initial_function
+from symbp.initial import function_names, initial_code, initial_function
 from symbp.ir.module import Block, Body, Line, Module
 from symbp.ir.network import Declaration
 from symbp.layout import (
@@ -177,11 +177,13 @@ def _parameter_sizes(module: Module) -> list[str]:
 
 def _init(module: Module) -> dict[str, Any]:
     lines: list[str] = []
+    names = function_names(module.parameters)
     for p in module.parameters:
-        lines += statement(f"{p.name} = {initial_code(p)}")
+        lines += statement(f"{p.name} = {initial_code(p, names)}")
     lines += display("params = {", [f'"{p.name}": {p.name}' for p in module.parameters], "}")
     define = _define("init", ["rng", "*", *_parameter_sizes(module), "dtype=np.float64"])
-    functions = [f for f in map(initial_function, module.parameters) if f is not None]
+    owners = {names[p.name]: p for p in reversed(module.parameters) if p.name in names}
+    functions = [initial_function(p, name) for name, p in reversed(owners.items())]
     return {"define": define, "body": indented(lines), "functions": functions}
 
 

@@ -21,8 +21,9 @@ from sympy import Basic, Expr, Idx, Indexed, Integer
 from sympy.core.function import Application
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
+from symbp import ranges
 from symbp.errors import CompilerError
-from symbp.ir.loops import Loop
+from symbp.ir.loops import Loop, names_in
 from symbp.ir.network import Declaration, Declared, Equation
 from symbp.ir.nodes import size_of
 from symbp.maximum import Maximum
@@ -47,23 +48,36 @@ def evaluate(
     values: Mapping[str, ArrayLike],
     numbers: Numbers = FLOAT64,
     shifts: Mapping[str, Array] | None = None,
+    known: Mapping[str, Array] | None = None,
 ) -> Evaluation:
     """All equations and the loss, as they are declared.
 
     `values` gives parameters, inputs and constants, each (*shape) or with probes (P, *shape). `shifts` is added to the
     value of any tensor, a defined one too, and so to all that reads it: (*shape) or (P, *shape), of `numbers`' kind.
+    `known` holds every tensor's value without shifts, (1, *shape): what no shift reaches is taken from there.
     Raises CompilerError for a node it does not know, a value of a wrong shape, and an index outside its axis.
     """
     equations = {eq.name: eq for eq in declared.equations}
     evaluator = _Evaluator(numbers, sizes, declared.declarations, equations, shifts or {})
+    moved = set(shifts or {})
     for name, declaration in declared.declarations.items():
         evaluator.shapes[name] = tuple(whole(size, sizes) for size in declaration.shape)
         if declaration.kind != "defined":
             evaluator.bind(name, numbers.array(values[name]))
     with np.errstate(all="ignore"):
-        evaluator.run(declared.order, {})
-        if declared.loss:
-            evaluator.define(declared.loss, {})
+        for item in (*declared.order, *([declared.loss] if declared.loss else [])):
+            if isinstance(item, Equation):
+                evaluator.define(item, {})
+            elif (
+                known is None
+                or isinstance(item, Loop)
+                or moved & {item, *_symbols(equations[item].expr)}
+            ):
+                moved.update(names_in([item]))
+                evaluator.run([item], {})
+            else:
+                value = evaluator.values[item] = known[item]
+                evaluator.shapes[item] = value.shape[1:]
     return Evaluation(evaluator.values, evaluator.straddled)
 
 
@@ -79,6 +93,12 @@ def _whole(expr: Expr, sizes: tuple[tuple[str, int], ...]) -> int:
     if not value.is_Integer:
         raise CompilerError(f"{expr} is no integer expression of the sizes {', '.join(known)}")
     return int(value)
+
+
+@lru_cache(maxsize=10_000)
+def _symbols(expr: Expr) -> frozenset[str]:
+    """The names in an expression: those of the tensors that it reads, and others."""
+    return frozenset(symbol.name for symbol in expr.atoms(sympy.Symbol))
 
 
 @lru_cache(maxsize=10_000)
@@ -414,7 +434,14 @@ def _function(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
 def _relation(
     compare: Callable[[Array, Array], Array],
 ) -> Callable[[_Evaluator, Any, _Scope], Array]:
-    return lambda self, expr, scope: self.decide(compare(*(self.real(a, scope) for a in expr.args)))
+    def test(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
+        """Whole numbers are compared as such: i ≤ 2 m, which SymPy may have made i/2 ≤ m, without rounding."""
+        sides = ranges.whole(expr).args
+        if all(side.is_integer for side in sides):
+            return compare(*(self.integers(side, scope)[None] for side in sides))
+        return self.decide(compare(*(self.real(side, scope) for side in sides)))
+
+    return test
 
 
 def _logical(

@@ -11,7 +11,7 @@ import builtins
 import inspect
 import symtable
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType
 from typing import Any
 
@@ -23,9 +23,10 @@ from symbp.ir.network import Declaration
 from symbp.shapes import size_code, tuple_code
 
 
-def initial_code(parameter: Declaration) -> str:
+def initial_code(parameter: Declaration, functions: Mapping[str, str]) -> str:
     """An expression in `rng`, `dtype` and the sizes for fresh values of a parameter, in float64 or any other dtype.
 
+    `functions` gives the names of `init=` functions, as `function_names` does.
     "normal" has mean 0 and variance 1/fan-in, "he" 2/fan-in and "glorot" 2/(fan-in + fan-out).
     """
     shape, init = parameter.shape, parameter.init
@@ -44,19 +45,27 @@ def initial_code(parameter: Declaration) -> str:
         return f"rng.normal(0, np.sqrt({numerator} / {divisor}), {sizes})"
     if callable(init):
         shape_code = tuple_code(map(size_code, shape))
-        return f'_shaped("{parameter.name}", _init_{parameter.name}(rng, {shape_code}, dtype), {shape_code})'
+        return f'_shaped("{parameter.name}", {functions[parameter.name]}(rng, {shape_code}, dtype), {shape_code})'
     return f"np.full({sizes}, {float(init)!r})"
 
 
-def initial_function(parameter: Declaration) -> str | None:
-    """The source of a parameter's own `init=` function, named `_init_<parameter>`; None where it has none.
+def function_names(parameters: Iterable[Declaration]) -> dict[str, str]:
+    """parameter -> `_init_<name>` of its `init=` function: one for all that have it, told apart where names meet."""
+    own = [p for p in parameters if callable(p.init)]
+    names: dict[int, str] = {}
+    for p in own:
+        name = f"_init_{getattr(p.init, '__name__', p.name)}"
+        names.setdefault(id(p.init), f"{name}_{p.name}" if name in names.values() else name)
+    return {p.name: names[id(p.init)] for p in own}
+
+
+def initial_function(parameter: Declaration, called: str) -> str:
+    """The source of a parameter's own `init=` function, under the name `called`.
 
     Raises `ModelError` where the function cannot stand alone in a module: it must be a plain `def` that reads nothing
     but its arguments, builtins and `np`.
     """
     function = parameter.init
-    if not callable(function):
-        return None
 
     def refusal(reason: str) -> ModelError:
         return ModelError(
@@ -82,7 +91,7 @@ def initial_function(parameter: Declaration) -> str | None:
         if not hasattr(builtins, name) or name in function.__globals__:
             raise refusal(f"it reads {name}, which the module does not have")
     before, _, after = source.partition(f"def {definition.name}")
-    return f"{before}def _init_{parameter.name}{after}".rstrip()
+    return f"{before}def {called}{after}".rstrip()
 
 
 def _source(function: Callable[..., Any]) -> str | None:

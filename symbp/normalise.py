@@ -50,7 +50,6 @@ from symbp.ir.nodes import (
     Reduce,
     entries,
     free_indices,
-    is_placed,
     size_of,
     substitute,
     tensors_of,
@@ -330,7 +329,7 @@ def _without_delta(expr: Expr) -> Expr:
 def _delta(left: Expr, right: Expr, *_: Expr) -> Expr:
     """δ_ij; a comparison where a place may lie outside the index's range: Σ_i δ_i7 is then not always 1."""
     index, place = (left, right) if isinstance(left, Idx) else (right, left)
-    if isinstance(place, Idx) or (not is_placed(place) and provably_inside(place, size_of(index))):
+    if isinstance(place, Idx) or provably_inside(place, size_of(index)):
         return Delta(left, right)
     return Iverson(Eq(index, place, evaluate=False))
 

@@ -7,7 +7,7 @@ longdouble. Extreme ones, where a naive evaluation overflows, are judged in mult
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -73,8 +73,10 @@ class Oracle:
 
     def at(self, point: Point, directions: Directions) -> Reference | None:
         """The reference at an ordinary point; None where a derivative's steps straddle a kink."""
-        smooth = self.smooth(point, directions)
         if self.analytic:
+            return self.smooth(point, directions)
+        smooth = self.smooth(point, {})  # its values alone
+        if not smooth.finite:
             return smooth
         scales = self._scales(point, directions, FLOAT64)
         differences = self._central_differences(point, directions, scales)
@@ -83,6 +85,7 @@ class Oracle:
         largest = max([point.magnitude, *(np.abs(v).max() for v in smooth.values.values())])
         return replace(
             smooth,
+            directions=directions,
             derivatives=differences,
             method="central differences",
             tolerance=1e-7,  # orders above truncation, for third derivatives are large at times
@@ -112,17 +115,38 @@ class Oracle:
     @np.errstate(all="ignore")
     def smooth(self, point: Point, directions: Directions) -> Reference:
         """The reference by complex steps, Im f(x + ihv) / h: exact to rounding, and between kinks, too."""
-        evaluation = evaluate(self.declared, point.sizes, point.values, FLOAT64)
-        values = self._values(point, evaluation, FLOAT64)
+        values = self._values(point, self._evaluated(point, FLOAT64), FLOAT64)
         parts = []
-        for shifts, count in _chunks(directions, max(1, _MEMORY // point.work)):
+        chunks = _chunks(directions, max(1, _MEMORY // point.work))
+        known = self._known(point, COMPLEX128, chunks)
+        for shifts, count in chunks:
             steps = {name: 1j * COMPLEX_STEP * shift for name, shift in shifts.items()}
-            evaluation = evaluate(self.declared, point.sizes, point.values, COMPLEX128, steps)
+            evaluation = self._evaluated(point, COMPLEX128, steps, known)
             slopes = self._objective(point, evaluation.values, COMPLEX128).imag / COMPLEX_STEP
             parts.append(np.broadcast_to(slopes, (count,)))
         derivatives = _split(np.concatenate(parts), directions)
         # float64 rounds some thousand times on the way, at 1e-16 each.
         return Reference(point, directions, values, derivatives, "complex steps", 1e-10)
+
+    def _evaluated(
+        self,
+        point: Point,
+        numbers: Numbers,
+        steps: Mapping[str, Array] | None = None,
+        known: Mapping[str, Array] | None = None,
+    ) -> Evaluation:
+        """The equations at a point, each probe a step away."""
+        shifts = dict(steps or {})
+        for name, rounding in point.roundings.items():
+            shifts[name] = numbers.array(rounding)[None] + shifts.get(name, 0)
+        return evaluate(self.declared, point.sizes, point.values, numbers, shifts, known)
+
+    def _known(
+        self, point: Point, numbers: Numbers, chunks: Sequence[Any]
+    ) -> Mapping[str, Array] | None:
+        """The values that several chunks of probes share, where nothing moves every tensor."""
+        shared = len(chunks) > 1 and not point.roundings
+        return self._evaluated(point, numbers).values if shared else None
 
     def _defined(self, names: Iterable[str]) -> list[str]:
         return [n for n in names if self.declared.declarations[n].kind == "defined"]
@@ -132,10 +156,12 @@ class Oracle:
         self, point: Point, directions: Directions, scales: Mapping[str, float]
     ) -> dict[str, Array] | None:
         parts = []
-        for shifts, count in _chunks(directions, max(1, _MEMORY // point.work)):
+        chunks = _chunks(directions, max(1, _MEMORY // point.work))
+        known = self._known(point, LONGDOUBLE, chunks)
+        for shifts, count in chunks:
             moves = {n: np.longdouble(CENTRAL_STEP) * scales[n] * s for n, s in shifts.items()}
             steps = {n: np.concatenate([move, -move]) for n, move in moves.items()}
-            evaluation = evaluate(self.declared, point.sizes, point.values, LONGDOUBLE, steps)
+            evaluation = self._evaluated(point, LONGDOUBLE, steps, known)
             if evaluation.straddled:
                 return None
             objective = self._objective(point, evaluation.values, LONGDOUBLE)
@@ -176,7 +202,7 @@ class Oracle:
             name: array(np.concatenate([np.zeros_like(shift[:1]), shift])) * (step * scales[name])
             for name, shift in shifts.items()
         }
-        evaluation = evaluate(self.declared, point.sizes, point.values, precise.numbers, steps)
+        evaluation = self._evaluated(point, precise.numbers, steps)
         # Subtracted before outputs are added up: a huge one would swallow what the others differ by.
         found = {n: evaluation.values[n] for n in self.names}
         moved = {
@@ -218,19 +244,24 @@ class Oracle:
         return total
 
 
-def unit_directions(shape: tuple[int, ...], rng: np.random.Generator, most: int = 64) -> Array:
-    """One direction for each entry; of a large tensor for a sample of entries, and two random ones through all."""
+def unit_directions(shape: tuple[int, ...], rng: np.random.Generator, most: int = 66) -> Array:
+    """One direction for each entry; where these are more than `most`, a sample of them and two random through all.
+
+    With `most` below 3 it is the random ones alone, at least one.
+    """
     count = int(np.prod(shape))
     if count <= most:
         return np.eye(count).reshape(count, *shape)
-    picked = np.zeros((most + 2, count))
-    picked[np.arange(most), rng.permutation(count)[:most]] = 1
-    picked[most:] = rng.choice([-1.0, 1.0], (2, count)) / np.sqrt(count)
-    return picked.reshape(most + 2, *shape)
+    most = max(most, 1)
+    single = max(most - 2, 0)
+    picked = np.zeros((most, count))
+    picked[np.arange(single), rng.permutation(count)[:single]] = 1
+    picked[single:] = rng.choice([-1.0, 1.0], (most - single, count)) / np.sqrt(count)
+    return picked.reshape(most, *shape)
 
 
 def _chunks(directions: Directions, most: int) -> list[tuple[dict[str, Array], int]]:
-    """All directions, one row each, as shifts of every tensor: `most` rows at a time, with their number."""
+    """All directions, one row each, as shifts of the tensors that move: `most` rows at a time, with their number."""
     total = sum(map(len, directions.values()))
     shifts = {}
     start = 0
@@ -239,7 +270,10 @@ def _chunks(directions: Directions, most: int) -> list[tuple[dict[str, Array], i
         shifts[name][start : start + len(rows)] = rows
         start += len(rows)
     starts = range(0, max(total, 1), most)  # without any direction one evaluation all the same
-    return [({n: s[k : k + most] for n, s in shifts.items()}, min(most, total - k)) for k in starts]
+    parts = [
+        ({n: s[k : k + most] for n, s in shifts.items()}, min(most, total - k)) for k in starts
+    ]
+    return [({n: s for n, s in part.items() if s.any()}, count) for part, count in parts]
 
 
 def _split(rows: Array, directions: Directions) -> dict[str, Array]:

@@ -79,7 +79,7 @@ def _pinned(delta: Delta) -> frozenset[Index]:
 
 def is_accumulated(node: Basic) -> bool:
     """Σ_{p,a} δ(j, 2p + a) v: a sum whose terms go to places that arithmetic gives, in slices."""
-    if not isinstance(node, Reduce):
+    if not isinstance(node, Reduce) or node.reducer != "sum":
         return False
     deltas = [f for f in factors(node.body) if isinstance(f, Delta)]
     places = [place for delta in deltas for place in delta.args if is_placed(place)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Piecewise, Symbol
 from sympy.concrete.expr_with_limits import ExprWithLimits
 
-from symbp.evaluate import whole
+from symbp.evaluate import evaluate, whole
 from symbp.ir.network import Declaration, Declared
 from symbp.numbers import Array
 from symbp.ranges import NONE, decided, fits, taken
@@ -47,6 +47,7 @@ class Point:
     values: Mapping[str, Array]  # parameters, inputs and constants, float64 or int64
     seeds: Mapping[str, Array]  # of a layer: the adjoint of each output
     work: int  # entries of the largest array that a direct evaluation makes
+    roundings: Mapping[str, Array] = field(default_factory=dict)  # what defined tensors are off by
 
     def expected(self, declared: Declared) -> Point:
         """The point with every noise at its mean."""
@@ -212,14 +213,19 @@ class Sampler:
                 yield point.replaced({name: _single(value)})
 
     def disturbed(self, point: Point, epsilon: float) -> Point:
-        """The point with every real tensor off by random relative amounts up to `epsilon`."""
-        return point.replaced(
-            {
-                name: value * (1 + epsilon * self.rng.uniform(-1, 1, value.shape))
-                for name, value in point.values.items()
-                if value.dtype.kind == "f"
-            }
-        )
+        """The point with every real tensor, defined ones too, off by random relative amounts up to `epsilon`.
+
+        Of defined ones those that float64 holds: what overflows where it is evaluated naively is left.
+        """
+
+        def rounding(value: Array) -> Array:
+            return np.asarray(value * (epsilon * self.rng.uniform(-1, 1, value.shape)))
+
+        given = {n: v + rounding(v) for n, v in point.values.items() if v.dtype.kind == "f"}
+        values = evaluate(self.declared, point.sizes, point.values).values
+        defined = {d.name: values[d.name][0] for d in self.declared.of_kind("defined")}
+        roundings = {n: rounding(v) for n, v in defined.items() if np.isfinite(v).all()}
+        return replace(point.replaced(given), roundings=roundings)
 
 
 def draw(

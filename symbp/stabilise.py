@@ -229,8 +229,7 @@ def _only_where(value: Expr, condition: Basic) -> Expr:
         if (
             isinstance(node, Pow)
             and not (node.exp.is_Integer and node.exp.is_positive)
-            and not node.base.is_number
-            and not node.base.is_positive
+            and not (node.base.is_number or node.base.is_positive)  # as a size is
         ):
             return Pow(Cases(node.base, condition, S.One), node.exp)
         return None

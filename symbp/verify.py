@@ -43,6 +43,12 @@ _PROBED = 8
 _MOST_WORK = 2**12
 """Multiprecision takes some microseconds an entry: beyond this many, where a model fixes large sizes, too long."""
 
+_MOST_PROBES = 66
+"""The most directions that a tensor is differentiated in at one point."""
+
+_MOST_ENTRIES = 2**26
+"""Fewer directions where the equations' largest arrays would have more entries than this together: some ten seconds."""
+
 _ATTEMPTS = 3  # points drawn from one law
 
 
@@ -92,7 +98,10 @@ class _Verification:
                 if sizes is None:
                     return None
                 point = self.sampler.point(sizes, self.laws[0], vary)
-                directions = {n: unit_directions(self._shape(n, point), self.rng) for n in self.wrt}
+                most = min(_MOST_PROBES, _MOST_ENTRIES // (point.work * max(len(self.wrt), 1)))
+                directions = {
+                    n: unit_directions(self._shape(n, point), self.rng, most) for n in self.wrt
+                }
                 reference = self.oracle.at(point, directions)
                 if reference is not None and reference.finite:
                     return reference

@@ -561,7 +561,31 @@ def test_init_by_a_function() -> None:
     source = replace(MLP, parameters=(param("W1", a, j, init=plain), *MLP.parameters[1:]))
     params = load(source).init(np.random.default_rng(0), d=2, h=3, k=2, dtype=np.float32)
     assert params["W1"].dtype == np.float32 and (params["W1"] == 3).all()
-    assert "def _init_W1(rng, shape, dtype, scale=3.0):" in emit(source, "0")
+    assert "def _init_plain(rng, shape, dtype, scale=3.0):" in emit(source, "0")
+
+
+def test_an_init_that_two_parameters_share_is_emitted_once() -> None:
+    def made(value: float) -> Any:
+        if value == 1:
+
+            def plain(rng, shape, dtype):  # type: ignore[no-untyped-def]
+                return np.ones(shape)
+
+        else:
+
+            def plain(rng, shape, dtype):  # type: ignore[no-untyped-def]
+                return np.full(shape, 2.0)
+
+        return plain
+
+    one, two = made(1), made(2)
+    first, second = param("W1", a, j, init=one), param("b1", a, init=one)
+    source = replace(
+        MLP, parameters=(first, second, param("W2", i, a, init=two), *MLP.parameters[3:])
+    )
+    params = load(source).init(np.random.default_rng(0), d=2, h=3, k=2)
+    assert [float(params[name].mean()) for name in ("W1", "b1", "W2")] == [1, 1, 2]
+    assert emit(source, "0").count("def _init_") == 2
 
 
 def test_an_init_of_the_wrong_shape_is_named() -> None:

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from sympy import And, Integer, Piecewise, Rational, Sum, cosh, exp, log, tanh
+from sympy import (
+    And,
+    Integer,
+    KroneckerDelta,
+    Piecewise,
+    Product,
+    Rational,
+    Sum,
+    cosh,
+    exp,
+    log,
+    sqrt,
+    tanh,
+)
 
-from symbp import Network, derive, indices, sizes
+from symbp import Maximum, Network, derive, indices, sizes
+from symbp.evaluate import evaluate
+from symbp.numbers import Multiprecision
+from symbp.reference import Oracle
+from symbp.sample import Sampler
 
 from . import exact as x_
 from .helpers import assert_close, frozen, load, run
@@ -225,3 +243,66 @@ def test_a_mask_that_sympy_divides_is_compared_in_whole_numbers() -> None:
     net.loss(Sum(Piecewise((x[s], s < 2 * d), (x[s] ** 2, True)), s))
     derivation = derive(net)
     assert derivation.verify().ok and "/ 2" not in derivation.source
+
+
+def test_an_index_condition_is_exact_where_numbers_are_noisy() -> None:
+    """Of zeros around x, q/2 ≤ d as SymPy has it: rounded the other way, x is read beyond its end."""
+    declared = shifted_into(2 * d + 2, 1, 2 * d).declared()
+    x = np.arange(6.0)
+    noisy = Multiprecision(50, noise=True).numbers
+    y = evaluate(declared, {"d": 3}, {"x": x}, noisy).values["y"][0]
+    assert_close(y, np.pad(x, 1), 1e-45)
+
+
+def test_side_by_side_is_a_view_and_no_matrix_of_ones() -> None:
+    """y[d r + e] = x[r, e], written with a δ: r and e run through y in steps."""
+    net, r, b = Network("concatenated"), indices("r", 3), indices("b", 3 * d)
+    x = net.param("x", s, r, j)
+    net.output(net.define("y", (s, b), Sum(KroneckerDelta(b, d * r + j) * x[s, r, j], r, j)))
+    derivation = derive(net)
+    assert "np.arange" not in derivation.source
+    module = derivation.load()
+    x0, dy = np.arange(24.0).reshape(2, 3, 4), np.arange(24.0)[::-1].reshape(2, 12)
+    y, grads = run(module, frozen({"x": x0}), dy)
+    assert_close(y, x0.reshape(2, 12), 0)
+    assert_close(grads["x"], dy.reshape(2, 3, 4), 0)
+
+
+@pytest.mark.parametrize("reduction", [Maximum, Product, Sum])
+def test_a_placed_term_under_a_reduction(reduction: Any) -> None:
+    """max_c δ(c, 2s + 1) x_s is no sum of terms that are placed."""
+    net, b = Network("placed"), indices("b", 2 * n)
+    x = net.param("x", s)
+    net.output(net.define("y", s, reduction(KroneckerDelta(b, 2 * s + 1) * x[s], b)))
+    assert derive(net).verify().ok
+
+
+def test_a_root_of_a_size_below_a_mask_is_a_number() -> None:
+    """√d is defined whether or not the branch that divides by it is taken."""
+    net = Network("masked")
+    x = net.param("x", s, u)
+    net.loss(Sum(Piecewise((x[s, u] ** 2 / sqrt(d), u <= s), (0, True)), s, u))
+    assert ", d, 1)" not in derive(net).source
+
+
+def test_rounding_on_the_way_is_no_error_of_the_module() -> None:
+    """x + b, less its mean, keeps what rounding of x + b leaves: which rounding x alone does not show."""
+    net = Network("centred")
+    x, b = net.param("x", s, j), net.param("b", j)
+    z = net.define("z", (s, j), x[s, j] + b[j])
+    y = net.define("y", (s, j), z[s, j] - Sum(z[u, j], u) / n)
+    net.loss(Sum(y[s, j] ** 2 / sqrt(Sum(y[u, j] ** 2, u) / n + 1e-5) * s, s, j))
+    declared = net.declared()
+    point = Sampler(declared, np.random.default_rng(0)).point({"n": 3, "d": 2}, "normal(0, 1)")
+    small = point.replaced({"x": point.values["x"] / 1000})
+    disturbed = Sampler(declared, np.random.default_rng(1)).disturbed(small, 1e-7)
+    assert set(disturbed.roundings) == {"z", "y"}
+    direction = {"x": np.ones((1, 3, 2)) * [[[1.0], [2.0], [4.0]]]}
+    oracle = Oracle(declared)
+    moved, alone = oracle.smooth(disturbed, direction), replace(disturbed, roundings={})
+    here = oracle.smooth(small, direction).derivatives["x"]
+    off = (
+        abs(moved.derivatives["x"] - here),
+        abs(oracle.smooth(alone, direction).derivatives["x"] - here),
+    )
+    assert off[0] > 100 * off[1]
