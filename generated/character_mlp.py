@@ -135,12 +135,9 @@ def forward(params, x, t):
         x,
         t,
         emb,
-        bndiff,
-        bnvari,
         bnvar_inv,
         bnraw,
         h,
-        logprobs,
         exp_logits,
         inverse_sum_exp_logits,
         d,
@@ -161,12 +158,9 @@ def backward(params, cache):
         x,
         t,
         emb,
-        bndiff,
-        bnvari,
         bnvar_inv,
         bnraw,
         h,
-        logprobs,
         exp_logits,
         inverse_sum_exp_logits,
         d,
@@ -175,26 +169,25 @@ def backward(params, cache):
         u,
     ) = cache
 
-    # ∂L/∂logprobs[s,i] = −δ_{i,t[s]} / n  (n, k)
-    dlogprobs = np.zeros((n, k), dtype=logprobs.dtype)
-    dlogprobs[np.arange(n), t] -= 1 / n
-    # ∂L/∂logits[s,i] = ∂L/∂logprobs[s,i] + exp(logits[s,i] − logit_maxes[s])
-    #     / (n counts_sum_inv[s] (Σ_v exp(logits[s,v] − logit_maxes[s]))²)  (n, k)
-    dlogits = inverse_sum_exp_logits[:, None] * exp_logits / n + dlogprobs
+    # ∂L/∂logits[s,i] = exp(logits[s,i] − logit_maxes[s])
+    #     / (n counts_sum_inv[s] (Σ_v exp(logits[s,v] − logit_maxes[s]))²) − δ_{i,t[s]}
+    #     / n  (n, k)
+    dlogits = (inverse_sum_exp_logits / n)[:, None] * exp_logits
+    dlogits[np.arange(n), t] -= 1 / n
     # ∂L/∂hpreact[s,a] = (1 − h[s,a]²) Σ_v ∂L/∂logits[s,v] W2[v,a]  (n, u)
     dhpreact = (1 - h**2) * (dlogits @ W2)
-    # ∂L/∂bnraw[s,a] = ∂L/∂hpreact[s,a] bngain[a]  (n, u)
-    dbnraw = bngain * dhpreact
-    # ∂L/∂bndiff2[s,a] = −(Σ_s' ∂L/∂bnraw[s',a] bndiff[s',a]) / (2 n (1e−05
-    #     + bnvari[a])^(3/2))  (n, u)
-    dbndiff2 = np.broadcast_to(
-        -(bndiff * dbnraw).sum(axis=0) / (2 * n * (bnvari + 1e-05) ** 1.5), (n, u)
-    ).copy()
-    # ∂L/∂bndiff[s,a] = 2 ∂L/∂bndiff2[s,a] bndiff[s,a] + ∂L/∂bnraw[s,a] bnvar_inv[a]
+    # sum_dhpreact[a] = Σ_s ∂L/∂hpreact[s,a]  (u,)
+    sum_dhpreact = dhpreact.sum(axis=0)
+    # sum_bnraw_dhpreact[a] = Σ_s ∂L/∂hpreact[s,a] bnraw[s,a]  (u,)
+    sum_bnraw_dhpreact = (bnraw * dhpreact).sum(axis=0)
+    # ∂L/∂hprebn[s,a] = bngain[a] bnvar_inv[a] (∂L/∂hpreact[s,a] − (bnraw[s,a]
+    #     / n) (Σ_s' ∂L/∂hpreact[s',a] bnraw[s',a]) − (1 / n) Σ_s' ∂L/∂hpreact[s',a])
     #     (n, u)
-    dbndiff = bnvar_inv * dbnraw + 2 * bndiff * dbndiff2
-    # ∂L/∂hprebn[s,a] = ∂L/∂bndiff[s,a] − (1 / n) Σ_s' ∂L/∂bndiff[s',a]  (n, u)
-    dhprebn = dbndiff - dbndiff.sum(axis=0, keepdims=True) / n
+    dhprebn = (
+        bngain
+        * bnvar_inv
+        * (dhpreact - sum_bnraw_dhpreact / n * bnraw - sum_dhpreact / n)
+    )
     # ∂L/∂emb[s,r,e] = Σ_a ∂L/∂hprebn[s,a] W1[a,r,e]  (n, 3, d)
     demb = np.tensordot(dhprebn, W1, axes=([1], [0]))
     # ∂L/∂C[v,e] = Σ_{s,r} δ_{v,x[s,r]} ∂L/∂emb[s,r,e]  (k, d)
@@ -204,9 +197,9 @@ def backward(params, cache):
     # ∂L/∂b1[a] = 0  (u,)
     db1 = np.full((u,), 0, dtype=b1.dtype)
     # ∂L/∂bngain[a] = Σ_s ∂L/∂hpreact[s,a] bnraw[s,a]  (u,)
-    dbngain = (bnraw * dhpreact).sum(axis=0)
+    dbngain = sum_bnraw_dhpreact.copy()
     # ∂L/∂bnbias[a] = Σ_s ∂L/∂hpreact[s,a]  (u,)
-    dbnbias = dhpreact.sum(axis=0)
+    dbnbias = sum_dhpreact.copy()
     # ∂L/∂W2[i,a] = Σ_s ∂L/∂logits[s,i] h[s,a]  (k, u)
     dW2 = dlogits.T @ h
     # ∂L/∂b2[i] = Σ_s ∂L/∂logits[s,i]  (k,)
@@ -261,7 +254,7 @@ def predict(params, x, bnmean, bnvar):
     hprebn = np.tensordot(emb, W1, axes=([1, 2], [1, 2])) + b1
     # hpreact_y[s,a] = bnbias[a] + bngain[a] (hprebn[s,a] − bnmean[a]) / √(1e−05
     #     + bnvar[a])  (n, u)
-    hpreact_y = bngain * (hprebn - bnmean) / np.sqrt(bnvar + 1e-05) + bnbias
+    hpreact_y = bngain / np.sqrt(bnvar + 1e-05) * (hprebn - bnmean) + bnbias
     # h_y[s,a] = tanh(hpreact_y[s,a])  (n, u)
     h_y = np.tanh(hpreact_y)
     # z_y[s,i] = b2[i] + Σ_a W2[i,a] h_y[s,a]  (n, k)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from sympy import Add, Basic, Eq, Expr, Idx, Mul, Pow, Symbol, exp
 
@@ -35,6 +36,7 @@ from symbp.rewrite import TRANSCENDENTAL, alpha, cost, standard_names, volume
 LONGEST_NAME = 24
 
 
+@lru_cache(maxsize=20_000)
 def canonical(expr: Expr) -> tuple[Expr, tuple[Index, ...]]:
     """The expression with indices renamed by appearance and depth, and its free ones in that order."""
     free = free_indices(expr)

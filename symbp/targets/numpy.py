@@ -34,7 +34,7 @@ from symbp.targets.places import read, scattered
 from symbp.validate import provably_inside, reach
 
 WIDTH = 84  # columns of a statement in a function body of 88
-MOST_LINES = 7
+MOST_LINES = 9
 _NAME = re.compile(r"[^\W\d]\w*")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Integer, Piecewise, Rational, Sum, cosh, exp, log, tanh
+from sympy import Integer, Piecewise, Rational, Sum, cosh, exp, log, sqrt, tanh
 
 from symbp import Network, derive, indices, sizes
 
@@ -177,6 +177,15 @@ def test_weighted_mean_is_derived_without_a_jacobian() -> None:
     source = derive(net).source
     assert "do @ v.T - (do * o).sum(axis=1, keepdims=True)" in source
     assert "tensordot" not in source and "None, :, None" not in source
+
+
+def test_layer_norm_in_one_equation_is_derived_without_a_jacobian() -> None:
+    """Its adjoint stood as Σ_j' ȳ_j' (1 + u_j u_j' / v), and was computed so: over (s, j, j')."""
+    net = Network("norm")
+    x = net.input("x", s, j)
+    less = x[s, j] - Sum(x[s, j], j) / d
+    net.output(net.define("y", (s, j), less / sqrt(Sum(less**2, j) / d + Rational(1, 10))))
+    assert "None, :" not in derive(net).source
 
 
 @pytest.mark.parametrize("name", ["dx", "types"])
