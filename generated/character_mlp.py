@@ -195,7 +195,7 @@ def backward(params, cache):
     # ∂L/∂W1[a,r,e] = Σ_s ∂L/∂hprebn[s,a] emb[s,r,e]  (u, 3, d)
     dW1 = np.tensordot(dhprebn, emb, axes=([0], [0]))
     # ∂L/∂b1[a] = 0  (u,)
-    db1 = np.full((u,), 0, dtype=b1.dtype)
+    db1 = np.zeros((u,), dtype=b1.dtype)
     # ∂L/∂bngain[a] = Σ_s ∂L/∂hpreact[s,a] bnraw[s,a]  (u,)
     dbngain = sum_bnraw_dhpreact.copy()
     # ∂L/∂bnbias[a] = Σ_s ∂L/∂hpreact[s,a]  (u,)

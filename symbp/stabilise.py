@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from sympy import Add, And, Basic, Expr, Mul, Not, Pow, S, exp, log
+from sympy import Add, And, Basic, Expr, Idx, Mul, Not, Pow, S, exp, log
 
 from symbp.ir.network import Declaration, Equation
 from symbp.ir.nodes import (
@@ -232,7 +232,7 @@ def _only_where(value: Expr, condition: Basic) -> Expr:
         if (
             isinstance(node, Pow)
             and not (node.exp.is_Integer and node.exp.is_positive)
-            and not node.base.is_number
+            and any(isinstance(n, (Entry, Idx)) for n in walk(node.base))
         ):
             return Pow(Cases(node.base, condition, S.One), node.exp)
         return None

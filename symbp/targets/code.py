@@ -186,7 +186,7 @@ def _divide(text: str, below: Sequence[Code], axes: tuple[Index, ...]) -> str:
 def power(base: Code, exponent: str) -> Code:
     """base**exponent, spaced as formatters do: around the operator unless both sides are simple."""
     simple = base.text.replace(".", "").replace("_", "").isalnum() and base.level == ATOM
-    plain = exponent.replace(".", "").isalnum()
+    plain = exponent.removeprefix("-").replace(".", "").isalnum()
     space = "" if simple and plain else " "
     return Code(f"{base.at(ATOM)}{space}**{space}{exponent}", POWER, base.axes, base.kind)
 

@@ -90,7 +90,8 @@ def _whole(printer: Printer, assign: Assign, expr: Expr, owned: bool) -> str:
         )
     shape = _shape(printer, assign.indices)
     if not code.axes:
-        return f"np.full({shape}, {code.text}, dtype={printer.dtype})"
+        made = f"zeros({shape}" if code.text == "0" else f"full({shape}, {code.text}"
+        return f"np.{made}, dtype={printer.dtype})"
     aligned = align(code, assign.indices)
     if set(code.axes) == set(assign.indices):
         return f"{aligned.text}.copy()" if owned and _is_view(expr) else aligned.text
