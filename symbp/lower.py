@@ -10,6 +10,7 @@ from sympy import Basic, Expr, Float, Idx, Integer, Mul, Symbol
 from symbp.contraction import nest
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import (
+    Delta,
     Entry,
     Index,
     Reduce,
@@ -175,12 +176,30 @@ def _loops_apart(assign: Assign, sharing: Sharing, done: list[Assign]) -> Assign
             entry = sharing.extract(node, assign, before)
             done += [_loops_apart(b, sharing, done) for b in before]
             assign = replace(assign, expr=_replace(assign.expr, node, entry))
+    for node in [n for n in walk(assign.expr) if is_accumulated(n)]:
+        for part in _steady(node):
+            entry = sharing.extract(part, assign, done)
+            rest = Mul(*(f for f in factors(node.body) if f not in factors(part)))
+            after = Reduce(node.args[0], rest * entry, *node.indices)
+            assign, node = replace(assign, expr=_replace(assign.expr, node, after)), after
     names: dict[Expr, Expr] = {}
     for node in [n for n in walk(assign.expr) if is_accumulated(n)]:
         for index in node.indices:
             if index.name in sharing.taken or not index.name.isidentifier():
                 names[index] = loop_variable(index, sharing.taken)
     return assign if not names else replace(assign, expr=assign.expr.xreplace(names))
+
+
+def _steady(node: Reduce) -> list[Expr]:
+    """Products in Σ_{p,u} δ(j, 2p + u) v that the steps of a loop have in common, since they lack an index of a place."""
+    deltas = [f for f in factors(node.body) if isinstance(f, Delta)]
+    moving = free_indices(Mul(*deltas)) & frozenset(node.indices)
+    groups: dict[frozenset[Index], Expr] = {}
+    for factor in factors(node.body):
+        axes = free_indices(factor)
+        if not isinstance(factor, Delta) and not moving <= axes:
+            groups[axes] = groups.get(axes, Integer(1)) * factor
+    return [g for g in groups.values() if worth_sharing(g)]
 
 
 def is_number(expr: Expr) -> bool:

@@ -11,7 +11,9 @@ from symbp.rewrite import is_accumulated
 from symbp.targets.code import align
 from symbp.targets.expressions import Printer
 from symbp.targets.places import breadth, read, scattered
-from symbp.validate import line
+from symbp.validate import line, never_negative, reach
+
+Region = dict[Index, Expr]  # axis -> the places on it, as far as they are known
 
 
 def accumulated(term: Expr) -> tuple[Expr, Reduce] | None:
@@ -20,7 +22,25 @@ def accumulated(term: Expr) -> tuple[Expr, Reduce] | None:
     return (term / sums[0], sums[0]) if len(sums) == 1 else None
 
 
-def accumulate(printer: Printer, name: str, axes: tuple[Index, ...], term: Expr) -> str:
+def apart(one: Region, other: Region) -> bool:
+    """Whether two terms are written to different places, whatever the sizes are."""
+
+    def before(a: Expr, b: Expr) -> bool:
+        return never_negative(reach(b)[0] - reach(a)[1] - 1)
+
+    return any(
+        before(one[i], other[i]) or before(other[i], one[i]) for i in one.keys() & other.keys()
+    )
+
+
+def store(place: str, value: str, minus: bool, fresh: bool) -> str:
+    """A value added to a place, or written where only zeros are."""
+    return f"{place} {'' if fresh else '-' if minus else '+'}= {value}"
+
+
+def accumulate(
+    printer: Printer, name: str, axes: tuple[Index, ...], term: Expr, fresh: bool
+) -> str:
     """The statement, or the loop around it, that adds a term to an array."""
     coefficient, node = accumulated(term) or (term, term)
     bound = frozenset(node.indices)
@@ -31,11 +51,14 @@ def accumulate(printer: Printer, name: str, axes: tuple[Index, ...], term: Expr)
     view = read(target, printer.frame, printer.number)
     rest = tuple(i for i in node.indices if i not in view.axes and i not in loops)
     value = substitute(coefficient * sum_over(value, rest), fixed)
-    minus = value.could_extract_minus_sign()
-    code = align(printer(-value if minus else value), view.axes)
+    fresh = fresh and not loops
+    minus = value.could_extract_minus_sign() and not fresh
+    inner = Printer((*view.axes, *(i for i in printer.frame if i not in view.axes)), printer.like)
+    inner.helpers = printer.helpers
+    code = align(inner(-value if minus else value), view.axes)
     place = view.text if view.text.startswith(name) else f"{view.text}[...]"
     width = BODY_WIDTH - len(INDENT) * len(loops)
-    lines = wrap(f"{place} {'-' if minus else '+'}= {code.text}", width)
+    lines = wrap(store(place, code.text, minus, fresh), width)
     for index in reversed(loops):
         head = f"for {index.name} in range({printer.number(size_of(index)).text}):"
         lines = [head, *(INDENT + line for line in lines)]

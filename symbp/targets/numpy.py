@@ -15,6 +15,7 @@ from symbp.ir.nodes import (
     Delta,
     Entry,
     Index,
+    Reduce,
     entries,
     factors,
     size_of,
@@ -29,12 +30,12 @@ from symbp.notation import lhs_text, text
 from symbp.rewrite import bound_indices
 from symbp.targets.code import ATOM, Code, align
 from symbp.targets.expressions import Printer, first_tensor
-from symbp.targets.loops import accumulate, accumulated
+from symbp.targets.loops import Region, accumulate, accumulated, apart, store
 from symbp.targets.places import read, scattered
 from symbp.validate import provably_inside, reach
 
 WIDTH = 84  # columns of a statement in a function body of 88
-MOST_LINES = 9
+MOST_LINES = 7
 _NAME = re.compile(r"[^\W\d]\w*")
 
 
@@ -51,9 +52,15 @@ def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
     else:
         shape = _shape(printer, assign.indices)
         lines.append(f"{assign.name} = np.zeros({shape}, dtype={printer.dtype})")
-    for deltas, value in placed:
-        lines.append(_scatter(printer, assign, deltas, value))
-    lines += [accumulate(printer, assign.name, assign.indices, term) for term in looped]
+    regions: list[Region] = []  # of terms written to an array of zeros
+    for term in (*(Mul(*deltas, value) for deltas, value in placed), *looped):
+        region = _region(assign, term)
+        fresh = dense == 0 and all(apart(region, other) for other in regions)
+        regions.append(region)
+        if term in looped:
+            lines.append(accumulate(printer, assign.name, assign.indices, term, fresh))
+        else:
+            lines.append(_scatter(printer, assign, term, fresh))
     viewed = {"windows"} if any("_windows(" in line for line in lines) else set()
     return tuple(lines), printer.helpers | viewed
 
@@ -113,7 +120,7 @@ def _split(assign: Assign) -> tuple[Expr, list[tuple[list[Delta], Expr]]]:
     if not any(isinstance(n, Delta) for n in walk(expr)):
         return expr, []
     dense, scattered = [], []
-    for term in summands(expand_mul(expr, deep=False)):
+    for term in (t for a in summands(expr) for t in summands(expand_mul(a, deep=False))):
         deltas = [
             f for f in factors(term) if isinstance(f, Delta) and set(f.args) & set(assign.indices)
         ]
@@ -125,10 +132,24 @@ def _split(assign: Assign) -> tuple[Expr, list[tuple[list[Delta], Expr]]]:
     return Add(*dense), scattered
 
 
-def _scatter(printer: Printer, assign: Assign, deltas: list[Delta], value: Expr) -> str:
+def _region(assign: Assign, term: Expr) -> Region:
+    """Where a term stands on the axes of the left side, by its δ."""
+    found: Region = {}
+    for factor in factors(term):
+        body = factor.body if isinstance(factor, Reduce) else factor
+        for left, right in (d.args for d in factors(body) if isinstance(d, Delta)):
+            axis, place = (left, right) if left in assign.indices else (right, left)
+            if not any(isinstance(n, Entry) for n in walk(place)):
+                found.setdefault(axis, place)
+    return found
+
+
+def _scatter(printer: Printer, assign: Assign, term: Expr, fresh: bool) -> str:
     """name[place] += value for a product of δ: fixed or gathered positions on some axes, diagonals of others."""
-    gathered, rest = scattered(Mul(*deltas, value))
-    deltas = [d for d in deltas if d in factors(rest)]
+    gathered, rest = scattered(term)
+    deltas = [
+        f for f in factors(rest) if isinstance(f, Delta) and set(f.args) & set(assign.indices)
+    ]
     value = Mul(*(f for f in factors(rest) if f not in deltas))
     fixed, leader, agree = _places(assign.indices, deltas)
     at: dict[Basic, Expr] = {i: fixed.get(first, first) for i, first in leader.items()}
@@ -138,9 +159,9 @@ def _scatter(printer: Printer, assign: Assign, deltas: list[Delta], value: Expr)
     )
     place = f"{target.text}[...]" if target.text.startswith("np.") else target.text
     value = substitute(agree * value, at)
-    minus = value.could_extract_minus_sign()
+    minus = value.could_extract_minus_sign() and not fresh
     code = align(printer(-value if minus else value), target.axes)
-    return f"{place} {'-' if minus else '+'}= {code.text}"
+    return store(place, code.text, minus, fresh)
 
 
 def _places(
