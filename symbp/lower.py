@@ -36,7 +36,7 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
     program = adjoint.program
     adjoints = {*adjoint.tensors(), *adjoint.adjoint_names().values()}
     taken = {*RESERVED, *program.declarations, *program.sizes(), *adjoints}
-    sharing = Sharing(taken, program.indices)
+    sharing = Sharing({*taken}, program.indices)
     like = next(
         d.name
         for d in program.declarations.values()
@@ -86,10 +86,25 @@ def _predicted(
         replace(a, expr=_without_noise(a.expr, means), meaning=_without_noise(a.meaning, means))
         for a in _reaching(forward, outputs)
     ]
+    expected = _without_copies(expected, outputs)
     for assign in expected:
         sharing.count(assign.expr)
     done = [s for a in expected for s in _fitting(sharing.share(a), sharing, fits)]
     return _reaching(done, outputs)
+
+
+def _without_copies(body: list[Assign], outputs: set[str]) -> list[Assign]:
+    """The body without statements r[s,a] = h[s,a]: h is read in the place of r."""
+    names: dict[Basic, Expr] = {}
+    kept = []
+    for assign in body:
+        expr, meaning = assign.expr.xreplace(names), assign.meaning.xreplace(names)
+        copied = isinstance(expr, Entry) and expr.indices == assign.indices
+        if copied and assign.name not in outputs:
+            names[Entry(assign.name).args[0]] = expr.args[0]
+        else:
+            kept.append(replace(assign, expr=expr, meaning=meaning))
+    return kept
 
 
 def _mean(noise: Declaration) -> Expr:
@@ -191,7 +206,7 @@ def _loops_apart(assign: Assign, sharing: Sharing, done: list[Assign]) -> Assign
 
 
 def _steady(node: Reduce) -> list[Expr]:
-    """Products in Σ_{p,u} δ(j, 2p + u) v that the steps of a loop have in common, since they lack an index of a place."""
+    """Products in Σ_{p,u} δ(j, 2p + u) v that lack an index of a place: the steps of a loop have them in common."""
     deltas = [f for f in factors(node.body) if isinstance(f, Delta)]
     moving = free_indices(Mul(*deltas)) & frozenset(node.indices)
     groups: dict[frozenset[Index], Expr] = {}

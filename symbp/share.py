@@ -254,9 +254,13 @@ def _describe_product(expr: Mul) -> str:
     if len(named) == 1 and isinstance(named[0], Reduce) and named[0].reducer == "sum":
         if others == 1 / Mul(*(size_of(i) for i in named[0].indices)):
             return _join("mean", describe(named[0].body))
-    names = [describe(a) for a in named]
+    below = [a for a in named if isinstance(a, Pow) and a.exp == -1]
+    above = [a for a in named if a not in below]
+    names = [describe(a.base if above and a in below else a) for a in (*above, *below)]
+    if not all(names) or len(names) > 2:
+        return ""
     sign = "minus_" if others == -1 else ""
-    return sign + "_".join(names) if all(names) and len(names) <= 2 else ""
+    return sign + ("_over_" if above and below else "_").join(names)
 
 
 def _is_shift(term: Expr) -> bool:
