@@ -121,14 +121,12 @@ def predict(params, x):
     z1 = x @ W1.T + b1
     # h1[s,a] = max(0, z1[s,a])  (n, h)
     h1 = np.maximum(z1, 0)
-    # r1[s,a] = h1[s,a]  (n, h)
-    r1 = h1
-    # z2[s,i] = b2[i] + Σ_a W2[i,a] r1[s,a]  (n, k)
-    z2 = r1 @ W2.T + b2
-    # exp_z2_2[s,i] = exp(z2[s,i] − max_i' z2[s,i'])  (n, k)
-    exp_z2_2 = np.exp(z2 - z2.max(axis=1, keepdims=True))
+    # z2[s,i] = b2[i] + Σ_a W2[i,a] h1[s,a]  (n, k)
+    z2 = h1 @ W2.T + b2
+    # exp_z2[s,i] = exp(z2[s,i] − max_i' z2[s,i'])  (n, k)
+    exp_z2 = np.exp(z2 - z2.max(axis=1, keepdims=True))
     # y[s,i] = exp(z2[s,i]) / Σ_i' exp(z2[s,i'])  (n, k)
-    y = exp_z2_2 / exp_z2_2.sum(axis=1, keepdims=True)
+    y = exp_z2 / exp_z2.sum(axis=1, keepdims=True)
 
     return y
 

@@ -50,9 +50,11 @@ def split_wide(expr: Expr) -> Expr:
 
 
 def is_wide(expr: Expr) -> bool:
-    """Whether a sum or product has more axes than any of its parts."""
+    """Whether an expression is a sum or product with more axes than any array that is in it."""
     axes = free_indices(expr)
-    return all(free_indices(a) != axes for a in expr.args)
+    if not isinstance(expr, (Add, Mul)):
+        return False
+    return all(free_indices(a) != axes or is_wide(a) for a in expr.args)
 
 
 def _nested(node: Reduce) -> Expr:

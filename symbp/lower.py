@@ -10,6 +10,7 @@ from sympy import Basic, Expr, Float, Idx, Integer, Mul, Symbol
 from symbp.contraction import nest
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import (
+    Delta,
     Entry,
     Reduce,
     factors,
@@ -36,7 +37,7 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
     adjoints = {*adjoint.tensors(), *adjoint.adjoint_names().values()}
     shifted = {s.name for s in adjoint.shifts}
     taken = {*RESERVED, *program.declarations, *program.sizes(), *adjoints, *shifted}
-    sharing = Sharing(taken, program.indices)
+    sharing = Sharing({*taken}, program.indices)
     like = next(
         d.name
         for d in program.declarations.values()
@@ -79,7 +80,7 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
         adjoint,
         looped(kept_forward, forth, [*goal, *cached], sharing.taken),
         done,
-        _predicted(program, forward, shared_forward, forth, sharing.taken, finished),
+        _predicted(program, forward, shared_forward, forth, taken, finished),
         cache,
     )
 
@@ -107,10 +108,25 @@ def _predicted(
             replace(a, expr=_without_noise(a.expr, means), meaning=_without_noise(a.meaning, means))
             for a in only(forward)
         ]
+        expected = _without_copies(expected, {*outputs})
         for assign in expected:
             sharing.count(assign.expr)
         body = only(finished(expected, recurrent, sharing))
-    return looped(body, recurrent, outputs, taken)
+    return looped(body, recurrent, outputs, taken | {a.name for a in body})
+
+
+def _without_copies(body: list[Assign], outputs: set[str]) -> list[Assign]:
+    """The body without statements r[s,a] = h[s,a]: h is read in the place of r."""
+    names: dict[Basic, Expr] = {}
+    kept = []
+    for assign in body:
+        expr, meaning = assign.expr.xreplace(names), assign.meaning.xreplace(names)
+        copied = isinstance(expr, Entry) and expr.indices == assign.indices
+        if copied and assign.name not in outputs:
+            names[Entry(assign.name).args[0]] = expr.args[0]
+        else:
+            kept.append(replace(assign, expr=expr, meaning=meaning))
+    return kept
 
 
 def _mean(noise: Declaration) -> Expr:
@@ -184,6 +200,12 @@ def _loops_apart(assign: Assign, sharing: Sharing, done: list[Assign]) -> Assign
             entry = sharing.extract(node, assign, before)
             done += [_loops_apart(b, sharing, done) for b in before]
             assign = replace(assign, expr=_replace(assign.expr, node, entry))
+    for node in [n for n in walk(assign.expr) if is_accumulated(n)]:
+        for part in _steady(node):
+            entry = sharing.extract(part, assign, done)
+            rest = Mul(*(f for f in factors(node.body) if f not in factors(part)))
+            after = Reduce(node.args[0], rest * entry, *node.indices)
+            assign, node = replace(assign, expr=_replace(assign.expr, node, after)), after
     names: dict[Expr, Expr] = {}
     for node in [n for n in walk(assign.expr) if is_accumulated(n)]:
         for index in node.indices:
@@ -191,6 +213,18 @@ def _loops_apart(assign: Assign, sharing: Sharing, done: list[Assign]) -> Assign
                 stem = index.name.rstrip("'")  # which other indices of the statement may have
                 names[index] = loop_variable(index, {*sharing.taken, stem})
     return assign if not names else replace(assign, expr=assign.expr.xreplace(names))
+
+
+def _steady(node: Reduce) -> list[Expr]:
+    """Products in Σ_{p,u} δ(j, 2p + u) v that lack an index of a place: the steps of a loop have them in common."""
+    deltas = [f for f in factors(node.body) if isinstance(f, Delta)]
+    moving = free_indices(Mul(*deltas)) & frozenset(node.indices)
+    groups: dict[frozenset[Index], Expr] = {}
+    for factor in factors(node.body):
+        axes = free_indices(factor)
+        if not isinstance(factor, Delta) and not moving <= axes:
+            groups[axes] = groups.get(axes, Integer(1)) * factor
+    return [g for g in groups.values() if worth_sharing(g)]
 
 
 def is_number(expr: Expr) -> bool:

@@ -61,7 +61,19 @@ def cost(expr: Basic) -> int:
     if isinstance(expr, Mul) and (parts := split_gathers(expr))[0] != 1:
         return cost(parts[1]) + volume(_looped(expr))
     below = sum(cost(a) for a in expr.args)
+    if isinstance(expr, Mul):
+        return below + _products(expr)
     return below + _own_weight(expr) * volume(free_indices(expr))
+
+
+def _products(expr: Mul) -> int:
+    """The multiplications of a product: what has fewer axes is multiplied first."""
+    sizes = [free_indices(a) for a in expr.args if a != -1]  # a sign is part of the addition
+    total, axes = 0, frozenset[Index]()
+    for k, own in enumerate(sorted(sizes, key=volume)):
+        axes |= own
+        total += volume(axes) if k else 0
+    return total
 
 
 def split_gathers(product: Expr) -> tuple[Expr, Expr]:
@@ -126,9 +138,8 @@ def sift(expr: Expr) -> Expr:
 
 
 def _own_weight(expr: Basic) -> int:
-    if isinstance(expr, (Add, Mul)):
-        # a sign is part of the addition around it
-        return len(expr.args) - 1 - (isinstance(expr, Mul) and expr.args[0] == -1)
+    if isinstance(expr, Add):
+        return len(expr.args) - 1
     if isinstance(expr, Pow):
         if expr.exp.is_Integer and abs(expr.exp) <= 4:
             return max(int(abs(expr.exp)) - 1, 0)  # a reciprocal is the division that Mul counts
@@ -393,8 +404,3 @@ def _first_free(index: Index, used: set[Index], pool: tuple[Index, ...]) -> Inde
             return candidate
     base = same[0] if same else index
     return prime(base, names) if base.name in names else base
-
-
-def reads(expr: Basic, symbol: Symbol) -> bool:
-    """Whether a symbol stands in an expression itself, not only in the range of an index."""
-    return any(n == symbol for n in walk(expr))

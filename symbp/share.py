@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from sympy import Add, Basic, Eq, Expr, Idx, Mul, Pow, Symbol, exp
 
@@ -35,6 +36,7 @@ from symbp.rewrite import TRANSCENDENTAL, alpha, cost, standard_names, volume
 LONGEST_NAME = 24
 
 
+@lru_cache(maxsize=20_000)
 def canonical(expr: Expr) -> tuple[Expr, tuple[Index, ...]]:
     """The expression with indices renamed by appearance and depth, and its free ones in that order."""
     free = free_indices(expr)
@@ -276,9 +278,13 @@ def _describe_product(expr: Mul) -> str:
     if len(named) == 1 and isinstance(named[0], Reduce) and named[0].reducer == "sum":
         if others == 1 / Mul(*(size_of(i) for i in named[0].indices)):
             return _join("mean", describe(named[0].body))
-    names = [describe(a) for a in named]
+    below = [a for a in named if isinstance(a, Pow) and a.exp == -1]
+    above = [a for a in named if a not in below]
+    names = [describe(a.base if above and a in below else a) for a in (*above, *below)]
+    if not all(names) or len(names) > 2:
+        return ""
     sign = "minus_" if others == -1 else ""
-    return sign + "_".join(names) if all(names) and len(names) <= 2 else ""
+    return sign + ("_over_" if above and below else "_").join(names)
 
 
 def _is_shift(term: Expr) -> bool:

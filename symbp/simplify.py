@@ -9,11 +9,12 @@ and kept if that costs less, or if it removes a division by a forward value that
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from sympy import Add, Basic, Expr, Mul, Pow, expand_mul
+from sympy import Add, Basic, Expr, Idx, Mul, Pow, expand_mul
 
+from symbp.contraction import split_wide
 from symbp.ir.nodes import (
     Entry,
     Reduce,
@@ -27,6 +28,7 @@ from symbp.ir.nodes import (
 )  # fmt: skip
 from symbp.ir.program import Adjoint, AdjointProgram
 from symbp.ir.trace import Step
+from symbp.known import Known
 from symbp.rewrite import (
     cost,
     distribute,
@@ -37,11 +39,14 @@ from symbp.rewrite import (
     split_number,
     standard_names,
     tidy_sums,
+    unify,
+    volume,
 )
 from symbp.rules.data import sums_to_one
-from symbp.rules.exponentials import is_pure
+from symbp.rules.exponentials import has_exponential, is_pure
 from symbp.rules.outputs import rational
-from symbp.share import canonical
+
+Reasons = tuple[str, ...]
 
 MOST_ENTRIES = 6  # a line that reads more is harder to follow than two
 
@@ -58,11 +63,7 @@ class _Simplify:
     def __init__(self, adjoint: AdjointProgram) -> None:
         self.program = adjoint.program
         self.wrt = frozenset(adjoint.wrt)
-        self.folds: dict[Expr, tuple[str, tuple[int, ...]]] = {}
-        for eq in self.program.equations:
-            form, order = canonical(eq.expr)
-            if isinstance(form, Add) and cost(form) and set(order) == set(eq.indices):
-                self.folds[form] = eq.name, tuple(order.index(i) for i in eq.indices)
+        self.known = Known(self.program)
         self.vanishing = {eq.name for eq in self.program.equations if is_pure(eq.expr)}
         self.done: dict[str, Adjoint] = {}
         self.uses = Counter(t for a in adjoint.adjoints for t in tensors_of(a.expr))
@@ -80,29 +81,36 @@ class _Simplify:
             named = standard_names(after, a.indices, self.program.indices)
             if named != expr:
                 steps.append(Step(subject, rule, reason, expr, named))
+                self.uses.subtract(tensors_of(expr))
+                self.uses.update(tensors_of(named))
             expr = named
 
-        record("collect", "a b + a c = a (b + c)", self.tidy(expr))
+        after, reasons = self.collected(expr)
+        record("collect", "; ".join(("a b + a c = a (b + c)", *reasons)), after)
         for _ in range(len(self.done)):
             inlined = self.inline_one(expr)
             if inlined is None:
                 break
-            tensor, after = inlined
-            record(f"substitute ∂L/∂{tensor}", "fewer operations than computing it apart", after)
+            source, after, reasons = inlined
+            why = "; ".join(("fewer operations than computing it apart", *reasons))
+            record(f"substitute ∂L/∂{source.tensor}", why, after)
+            if self.uses[source.name] == 0 and source.tensor not in self.wrt:
+                self.uses.subtract(tensors_of(source.expr))
         stated = sums_to_one(expr, self.program.declarations)
         if stated != expr:
             record("data sum to 1", "stated of the input: Σ_i t_i = 1", self.tidy(stated))
         return replace(a, expr=expr, steps=tuple(steps))
 
-    def inline_one(self, expr: Expr) -> tuple[str, Expr] | None:
-        """(tensor, new expression) for the first adjoint in it that is better inlined."""
+    def inline_one(self, expr: Expr) -> tuple[Adjoint, Expr, Reasons] | None:
+        """(adjoint, new expression, what else was used) for the first adjoint in it that is better inlined."""
         for name in tensors_of(expr):
             source = self.done.get(name)
             if source is None:
                 continue
-            best = min(self.inlined(expr, source), key=lambda e: (len(divisors(e)), cost(e)))
+            forms = self.inlined(expr, source)
+            best = min(forms, key=lambda e: (len(divisors(e)), cost(e)))
             if self.worth(expr, source, best):
-                return source.tensor, best
+                return source, best, forms[best]
         return None
 
     def worth(self, expr: Expr, source: Adjoint, best: Expr) -> bool:
@@ -116,36 +124,45 @@ class _Simplify:
         saved = cost(expr) + (cost(source.expr) if alone else 0) - cost(best)
         if saved > 0 or isinstance(source.expr, Entry):
             return True
-        nested = any(isinstance(n, Reduce) for n in walk(expr)) and source.expr.has(Reduce)
-        return alone and saved == 0 and not nested and len(entries(best)) <= MOST_ENTRIES
+        # a value over fewer axes keeps its own line, unless all that it reads stands in this one
+        smaller = volume(frozenset(source.indices)) < volume(free_indices(expr))
+        most = len(entries(expr)) if smaller else MOST_ENTRIES
+        deeper = depth(best) > max(depth(expr), depth(source.expr))
+        return alone and saved == 0 and not deeper and len(entries(best)) <= most
 
-    def inlined(self, expr: Expr, source: Adjoint) -> Iterator[Expr]:
+    def inlined(self, expr: Expr, source: Adjoint) -> dict[Expr, Reasons]:
         """The forms that the expression can take with an adjoint replaced by its definition."""
         plain = transform(expr, lambda n: _definition(n, source))
-        beside = _beside(expr, source, self.fold)
-        opened = _beside(distribute(expr), source, self.fold)
-        forms = (plain, beside, opened, distribute(opened), distribute(plain))
-        for form in dict.fromkeys((*forms, *map(self.fold, forms))):
-            yield self.tidy(form)
+        beside = _beside(expr, source, self.known.held)
+        opened = _beside(distribute(expr), source, self.known.held)
+        return self.tidied((plain, beside, opened, distribute(opened), distribute(plain)))
 
-    def fold(self, expr: Expr) -> Expr:
-        """1 − y where the user defined q = 1 − y: q, so that it cancels against a division by q."""
-        if not self.folds:
-            return expr
+    def collected(self, expr: Expr) -> tuple[Expr, Reasons]:
+        """The expression tidied, and in terms of what the forward values hold where that divides by nothing else."""
+        forms = self.tidied((expr,))
+        best = min(forms, key=lambda e: (bool(divisors(e) - divisors(expr)), cost(e)))
+        return best, forms[best]
 
-        def visit(node: Basic) -> Basic | None:
-            if not isinstance(node, Add):
-                return None
-            form, order = canonical(node)
-            known = self.folds.get(form)
-            return Entry(known[0], *(order[k] for k in known[1])) if known else None
-
-        found: Expr = transform(expr, visit)
+    def tidied(self, forms: Iterable[Expr]) -> dict[Expr, Reasons]:
+        """Each form tidied, as it stands and in terms of what the forward values hold, with the facts that it took."""
+        found: dict[Expr, Reasons] = {}
+        for form in dict.fromkeys(forms):
+            self.known.reasons.clear()
+            found.setdefault(self.tidy(form), tuple(sorted(self.known.reasons)))
+            self.known.reasons.clear()
+            if (held := self.known.held(form)) != form:
+                found.setdefault(self.tidy(held), tuple(sorted(self.known.reasons)))
         return found
 
     def tidy(self, expr: Expr) -> Expr:
         """Constant factors before sums, sums merged, common factors before terms; whatever of it costs least."""
         plain = tidy_sums(sift(expr))
+        known = self.known.sums(plain)
+        if known != plain:
+            known = tidy_sums(known)
+        if not has_exponential(known):  # those are made safe as they stand
+            known = split_wide(known)
+        (plain,) = unify([known])
         merged = merge_sums(plain)
         forms = (plain, merged, factored(plain), factored(merged))
         return min(reversed(forms), key=cost)
@@ -197,6 +214,12 @@ def factored(expr: Expr) -> Expr:
 
     found: Expr = transform(expr, visit)
     return found
+
+
+def depth(expr: Basic) -> int:
+    """How deep reductions stand in reductions."""
+    below = max((depth(a) for a in expr.args), default=0) if not isinstance(expr, Idx) else 0
+    return below + isinstance(expr, Reduce)
 
 
 def divisors(expr: Basic) -> set[Expr]:

@@ -23,6 +23,7 @@ LAYERS = (
     ("maximum", "ranges", "recurrence"),
     ("rules.*", "targets.*", "expressions", "initial", "share", "sympify"),
     ("looping",),
+    ("known",),
     ("declare", "normalise", "differentiate", "simplify", "stabilise", "lower", "emit"),
     ("evaluate",),
     ("sample",),

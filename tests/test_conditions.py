@@ -242,7 +242,7 @@ def test_padding_is_numpys(dtype: type) -> None:
 def test_padding_and_concatenation_are_slices() -> None:
     pad, join = derive(padded()), derive(joined())
     assert "y = np.zeros((B, 2 + H), dtype=x.dtype)" in pad.source
-    assert "y[:, 1 : 1 + H] += x" in pad.source
+    assert "y[:, 1 : 1 + H] = x" in pad.source
     assert "y[:, :k] += a" in join.source and "y[:, k : k + m] += b" in join.source
     assert "da = dy[:, :k].copy()" in join.source and "np.where" not in join.source
     assert "Σ_h δ_{1 + h,q} x[s,h]" in pad.text and r"\delta" in pad.latex

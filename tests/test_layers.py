@@ -108,17 +108,16 @@ def test_a_bias_before_batch_norm_has_gradient_zero() -> None:
 
 
 def test_normalisation_has_its_short_gradient() -> None:
-    """One sum of dy·hat, shared with the gain's gradient, and one mean: no more than the published short form."""
+    """As CS231n's batchnorm_backward_alt has it: two sums, which are the gradients of gain and bias too."""
     source = derivation("batch_norm").source
     backward = source[source.index("def backward") : source.index("def predict")]
     for line in (
-        "dy_centred = gain * y_hat_part * (dy - sum_dy_y_hat * y_hat / n)",
-        "dx = dy_centred - dy_centred.sum(axis=0, keepdims=True) / n",
+        "dx = gain * y_hat_part * (dy - sum_dy_y_hat / n * y_hat - sum_dy / n)",
         "dgain = sum_dy_y_hat.copy()",
-        "dbias = dy.sum(axis=0)",
+        "dbias = sum_dy.copy()",
     ):
         assert f"    {line}\n" in backward
-    assert backward.count(".sum(") == 3  # two for dx and the gain, one for the bias
+    assert backward.count(".sum(") == 2
 
 
 def test_gates_read_as_in_a_textbook() -> None:

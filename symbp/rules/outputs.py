@@ -19,6 +19,7 @@ from sympy import (
     Add,
     Basic,
     Expr,
+    Integer,
     Poly,
     Pow,
     Rational,
@@ -156,7 +157,10 @@ def _generators(expr: Expr) -> Iterator[tuple[Expr, bool]]:
 
 @dataclass(frozen=True)
 class _Solution:
-    """g**step = value, where g = exp(base) for an exponent `base`, else `base` itself."""
+    """g**step = value, where g = exp(base) for an exponent `base`, else `base` itself.
+
+    Of a root every power of what stands under it is a power.
+    """
 
     base: Expr
     exponential: bool
@@ -165,16 +169,23 @@ class _Solution:
 
     def power_at(self, node: Basic) -> tuple[Expr, Rational] | None:
         """(g**step at the node's own indices, r) where the node is that g to the power r; else None."""
+        own = self.base
+        exponents: tuple[Expr, Expr] | None = None
         if self.exponential:
             if not isinstance(node, exp):
                 return None
             node = node.args[0]
-        elif node.func != self.base.func:
+        elif _is_root(own):
+            exponents = node.exp if isinstance(node, Pow) else Integer(1), own.exp
+            own, node = own.base, node.base if isinstance(node, Pow) else node
+        if not self.exponential and node.func != own.func:
             return None
         target = alpha(node)
-        for names in _renamings(self.base, node):
-            moved = alpha(substitute(self.base, names))
+        for names in _renamings(own, node):
+            moved = alpha(substitute(own, names))
             ratio = target / moved if self.exponential else Rational(target == moved)
+            if exponents is not None:
+                ratio *= exponents[0] / exponents[1]
             if ratio.is_Rational and ratio != 0:
                 return substitute(self.value, names), ratio
         return None
@@ -196,13 +207,14 @@ def _renamings(base: Expr, node: Basic) -> Iterator[dict[Basic, Expr]]:
 
 def _solve(eq: Equation, base: Expr, exponential: bool) -> _Solution | None:
     """y = f solved for a power of g; None where f is no quotient of two linear forms in that power."""
-    generator = Slot("generator", real=True, positive=exponential or None)
+    powers = exponential or _is_root(base)
+    generator = Slot("generator", real=True, positive=powers or None)
     probe = _Solution(base, exponential, 1, base)
 
     def visit(node: Basic) -> Basic | None:
-        if node == base and not exponential:
+        if node == base and not powers:
             return generator
-        found = probe.power_at(node) if exponential else None
+        found = probe.power_at(node) if powers else None
         return generator ** found[1] if found and found[0] == base else None
 
     scalar, _, back = slotted(_outside_leaves(eq.expr, visit), _is_atom)
@@ -259,7 +271,8 @@ def _replace(partial: Expr, solution: _Solution) -> Expr | None:
             return None
         slot = next((s for s, v in values.items() if v == found[0]), None)
         if slot is None:
-            slot = Slot(f"generator{len(values)}", real=True, positive=solution.exponential or None)
+            positive = solution.exponential or _is_root(solution.base) or None
+            slot = Slot(f"generator{len(values)}", real=True, positive=positive)
             values[slot] = found[0]
         return slot ** found[1]
 

@@ -106,6 +106,7 @@ def multiply(
     reduced = [c for c in above if c.kept]
     if len(reduced) == 1 and all(c.kind == "python" for c in everything if c is not reduced[0]):
         return _scaled(above, below, reduced[0], negative)
+    smaller, above, below = _smaller_first(above, below, axes)
     rank = {"python": 0, "float": 1, "bool": 2}
     numbers = [c for c in above if c.kind == "python"]
     arrays = sorted(
@@ -113,7 +114,9 @@ def multiply(
     )
     numbers_below = [c for c in below if c.kind == "python"]
     arrays_below = [c for c in below if c.kind != "python"]
-    product = " * ".join(align(c, axes).at(MUL) for c in arrays)
+    texts = [align(c, axes).at(MUL if k == 0 else NEGATE) for k, c in enumerate(smaller)]
+    product = " * ".join([*texts, *(align(c, axes).at(MUL) for c in arrays)])
+    arrays = [*smaller, *arrays]
     if not arrays or not numbers:  # (y − t) / n, and 1 / (2 r)
         head = " * ".join(c.at(MUL) for c in numbers)
         text = _divide(product or head or "1", [*numbers_below, *arrays_below], axes)
@@ -126,6 +129,30 @@ def multiply(
         lead = len(first.at(MUL))
         text = f"-({text[:lead]}){text[lead:]}" if first.level == POWER else f"-{text}"
     return Code(text, MUL, axes, kind)
+
+
+def _smaller_first(
+    above: Sequence[Code], below: Sequence[Code], axes: tuple[Index, ...]
+) -> tuple[list[Code], list[Code], list[Code]]:
+    """(products of factors that lack axes, numbers with the first of them; the other factors above; those below).
+
+    So the whole is gone over less often.
+    """
+    homes = dict.fromkeys(frozenset(c.axes) for c in above if 0 < len(c.axes) < len(axes))
+    rest_above, rest_below = list(above), list(below)
+    found = []
+    for home in homes:
+        top = [c for c in rest_above if _at_home(c, home)]
+        bottom = [c for c in rest_below if _at_home(c, home)]
+        if len(top) + len(bottom) > 1:
+            rest_above = [c for c in rest_above if not _at_home(c, home)]
+            rest_below = [c for c in rest_below if not _at_home(c, home)]
+            found.append(multiply(top, bottom, [i for i in axes if i in home]))
+    return found, rest_above, rest_below
+
+
+def _at_home(code: Code, home: frozenset[Index]) -> bool:
+    return frozenset(code.axes) == home or (not code.axes and code.kind == "python")
 
 
 def _scaled(above: Sequence[Code], below: Sequence[Code], reduced: Code, negative: bool) -> Code:
@@ -159,7 +186,7 @@ def _divide(text: str, below: Sequence[Code], axes: tuple[Index, ...]) -> str:
 def power(base: Code, exponent: str) -> Code:
     """base**exponent, spaced as formatters do: around the operator unless both sides are simple."""
     simple = base.text.replace(".", "").replace("_", "").isalnum() and base.level == ATOM
-    plain = exponent.replace(".", "").isalnum()
+    plain = exponent.removeprefix("-").replace(".", "").isalnum()
     space = "" if simple and plain else " "
     return Code(f"{base.at(ATOM)}{space}**{space}{exponent}", POWER, base.axes, base.kind)
 

@@ -46,7 +46,6 @@ from symbp.ir.nodes import (
     Iverson,
     Reduce,
     Slope,
-    base_exponent,
     entries,
     factors,
     free_indices,
@@ -54,7 +53,6 @@ from symbp.ir.nodes import (
     substitute,
     sum_over,
     summands,
-    walk,
 )
 from symbp.rewrite import split_number
 from symbp.shapes import size_code
@@ -77,6 +75,7 @@ from symbp.targets.code import (
 )  # fmt: skip
 from symbp.targets.conditions import condition
 from symbp.targets.contraction import contract
+from symbp.targets.kinds import has_root, inverse, is_decimal, is_python_number
 from symbp.targets.places import positions, read, rows_of, scatter_add, scattered
 
 FUNCTIONS: dict[type, str] = {
@@ -84,21 +83,6 @@ FUNCTIONS: dict[type, str] = {
     tanh: "np.tanh", Abs: "np.abs", sign: "np.sign", erf: "_erf",
 }  # fmt: skip
 HELPERS = {"_erf": "erf"}  # function in the text -> template that defines it
-
-
-def inverse(factor: Expr) -> Expr | None:
-    """What a factor divides by; None where it stands above the line. exp(−u) is no division."""
-    if isinstance(factor, SafeInverse):
-        return factor.args[0]
-    base, exponent = base_exponent(factor)
-    if isinstance(base, exp) or not exponent.could_extract_minus_sign():
-        return None
-    return Pow(base, -exponent)
-
-
-def is_python_number(expr: Basic) -> bool:
-    """Whether nothing but numbers, sizes and constants stands in it: a Python number at run time."""
-    return not any(isinstance(n, (Entry, Idx, Reduce, Iverson)) for n in walk(expr))
 
 
 class Printer:
@@ -139,8 +123,8 @@ class Printer:
         if expr in (pi, E):
             return Code("np.pi" if expr == pi else "np.e", ATOM, (), "python")
         if expr.is_number and not expr.is_Rational:
-            return self.number(Float(expr.evalf(17), 17))
-        if expr.is_Rational and _is_decimal(expr):
+            return self.irrational(expr)
+        if expr.is_Rational and is_decimal(expr):
             return self.number(Float(expr, 17))
         if isinstance(expr, (floor, ceiling)):  # n // 2, in parentheses inside a product
             return Code(size_code(expr), MUL - 1, (), "python")
@@ -151,6 +135,13 @@ class Printer:
         if isinstance(expr, Pow):
             return power(self.number(expr.base), self.exponent(expr.exp))
         return Code(f"float({self.array(expr).text})", ATOM, (), "python")
+
+    def irrational(self, expr: Expr) -> Code:
+        """(2 / np.pi) ** 0.5 for a root of rational numbers and π, else the value: a Python number, so of any dtype."""
+        square = expr**2
+        if has_root(expr) and not has_root(square) and square.subs(pi, 1).is_Rational:
+            return power(self.product(square) if square.has(pi) else self.number(square), "0.5")
+        return self.number(Float(expr.evalf(17), 17))
 
     def exponent(self, expr: Expr) -> str:
         """The text of an exponent: 0.5 rather than 1 / 2."""
@@ -218,9 +209,15 @@ class Printer:
             args[0] = -args[0]
         above: list[Code] = []
         below: list[Code] = []
+        constant = Mul(*(a for a in args if a.is_number))
+        if has_root(constant) and constant != expr:  # √2 / √π as one number
+            args = [a for a in args if not a.is_number]
+            inside = (1 / constant**2).is_Integer  # x / 2**0.5
+            side, size = (below, 1 / constant) if inside else (above, constant)
+            side.append(self.irrational(size))
         for arg in args:
             if arg.is_Rational:
-                top, bottom = (arg, S.One) if _is_decimal(arg) else (Integer(arg.p), Integer(arg.q))
+                top, bottom = (arg, S.One) if is_decimal(arg) else (Integer(arg.p), Integer(arg.q))
                 above += [self.number(top)] if top != 1 else []
                 below += [self.number(bottom)] if bottom != 1 else []
                 continue
@@ -378,12 +375,6 @@ Printer._methods = {
     Mul: Printer.product, Pow: Printer.power,
     **{kind: Printer.function for kind in FUNCTIONS},
 }  # fmt: skip
-
-
-def _is_decimal(number: Rational) -> bool:
-    """Whether a fraction is better written as a decimal: 0.044715, 1e-05, 1.5; not 1/3, and not 1/2 of something."""
-    exact = Rational(repr(float(number))) == number
-    return bool(exact and number.q != 1 and (abs(number.p) != 1 or number.q > 64))
 
 
 def first_tensor(expr: Basic) -> str | None:

@@ -14,7 +14,9 @@ from symbp.rewrite import is_accumulated
 from symbp.targets.code import align
 from symbp.targets.expressions import Printer, is_python_number
 from symbp.targets.places import breadth, read, scattered
-from symbp.validate import line, reach, same_size
+from symbp.validate import line, never_negative, reach, same_size
+
+Region = dict[Index, Expr]  # axis -> the places on it, as far as they are known
 
 
 def accumulated(term: Expr) -> tuple[Expr, Reduce] | None:
@@ -42,10 +44,26 @@ def surrounding(dense: Expr, terms: Sequence[Expr]) -> Expr | None:
     return dense.otherwise if all(same_size(a, b) for a, b in ends) else None
 
 
+def apart(one: Region, other: Region) -> bool:
+    """Whether two terms are written to different places, whatever the sizes are."""
+
+    def before(a: Expr, b: Expr) -> bool:
+        return never_negative(reach(b)[0] - reach(a)[1] - 1)
+
+    return any(
+        before(one[i], other[i]) or before(other[i], one[i]) for i in one.keys() & other.keys()
+    )
+
+
+def store(place: str, value: str, minus: bool, fresh: bool) -> str:
+    """A value added to a place, or written where nothing is yet."""
+    return f"{place} {'' if fresh else '-' if minus else '+'}= {value}"
+
+
 def accumulate(
-    printer: Printer, name: str, axes: tuple[Index, ...], term: Expr, instead: bool = False
+    printer: Printer, name: str, axes: tuple[Index, ...], term: Expr, fresh: bool
 ) -> str:
-    """The statement, or the loop around it, that adds a term to an array, or puts it there `instead`."""
+    """The statement, or the loop around it, that adds a term to an array."""
     coefficient, node = accumulated(term) or (term, term)
     bound = frozenset(node.indices)
     places, value = scattered(node.body, bound)
@@ -55,12 +73,14 @@ def accumulate(
     view = read(target, printer.frame, printer.number)
     rest = tuple(i for i in node.indices if i not in view.axes and i not in loops)
     value = substitute(coefficient * sum_over(value, rest), fixed)
-    minus = value.could_extract_minus_sign() and not instead
-    code = align(printer(-value if minus else value), view.axes)
+    fresh = fresh and not loops
+    minus = value.could_extract_minus_sign() and not fresh
+    inner = Printer((*view.axes, *(i for i in printer.frame if i not in view.axes)), printer.like)
+    inner.helpers = printer.helpers
+    code = align(inner(-value if minus else value), view.axes)
     place = view.text if view.text.startswith(name) else f"{view.text}[...]"
     width = BODY_WIDTH - len(INDENT) * len(loops)
-    operator = "=" if instead else "-=" if minus else "+="
-    lines = wrap(f"{place} {operator} {code.text}", width)
+    lines = wrap(store(place, code.text, minus, fresh), width)
     for index in reversed(loops):
         head = f"for {index.name} in range({printer.number(size_of(index)).text}):"
         lines = [head, *(INDENT + line for line in lines)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +45,7 @@ from symbp.rewrite import bound_indices
 from symbp.targets import steps
 from symbp.targets.code import ATOM, Code, align
 from symbp.targets.expressions import Printer, first_tensor
-from symbp.targets.loops import accumulate, accumulated, surrounding
+from symbp.targets.loops import Region, accumulate, accumulated, apart, store, surrounding
 from symbp.targets.places import read, scattered
 from symbp.validate import provably_inside, reach
 
@@ -74,10 +74,15 @@ def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
     else:
         shape = _shape(printer, assign.indices)
         lines.append(f"{assign.name} = np.zeros({shape}, dtype={printer.dtype})")
-    for deltas, value in placed:
-        lines.append(_scatter(printer, assign, deltas, value))
-    instead = around is not None
-    lines += [accumulate(printer, assign.name, assign.indices, term, instead) for term in looped]
+    regions: list[Region] = []  # of terms written to an array of zeros, or of what surrounds them
+    for term in (*(Mul(*deltas, value) for deltas, value in placed), *looped):
+        region = _region(assign, term)
+        fresh = around is not None or dense == 0 and all(apart(region, r) for r in regions)
+        regions.append(region)
+        if term in looped:
+            lines.append(accumulate(printer, assign.name, assign.indices, term, fresh))
+        else:
+            lines.append(_scatter(printer, assign, term, fresh))
     viewed = {"windows"} if any("_windows(" in line for line in lines) else set()
     return tuple(lines), printer.helpers | viewed
 
@@ -128,7 +133,8 @@ def _whole(printer: Printer, assign: Assign, expr: Expr, owned: bool) -> str:
         )
     shape = _shape(printer, assign.indices)
     if not code.axes:
-        return f"np.full({shape}, {code.text}, dtype={printer.dtype})"
+        made = f"zeros({shape}" if code.text == "0" else f"full({shape}, {code.text}"
+        return f"np.{made}, dtype={printer.dtype})"
     aligned = align(code, assign.indices)
     if set(code.axes) == set(assign.indices):
         return f"{aligned.text}.copy()" if owned and _is_view(expr) else aligned.text
@@ -172,10 +178,24 @@ def _opened(expr: Expr) -> list[Expr]:
     return found
 
 
-def _scatter(printer: Printer, assign: Assign, deltas: list[Delta], value: Expr) -> str:
+def _region(assign: Assign, term: Expr) -> Region:
+    """Where a term stands on the axes of the left side, by its δ."""
+    found: Region = {}
+    for factor in factors(term):
+        body = factor.body if isinstance(factor, Reduce) else factor
+        for left, right in (d.args for d in factors(body) if isinstance(d, Delta)):
+            axis, place = (left, right) if left in assign.indices else (right, left)
+            if not any(isinstance(n, Entry) for n in walk(place)):
+                found.setdefault(axis, place)
+    return found
+
+
+def _scatter(printer: Printer, assign: Assign, term: Expr, fresh: bool) -> str:
     """name[place] += value for a product of δ: fixed or gathered positions on some axes, diagonals of others."""
-    gathered, rest = scattered(Mul(*deltas, value))
-    deltas = [d for d in deltas if d in factors(rest)]
+    gathered, rest = scattered(term)
+    deltas = [
+        f for f in factors(rest) if isinstance(f, Delta) and set(f.args) & set(assign.indices)
+    ]
     value = Mul(*(f for f in factors(rest) if f not in deltas))
     fixed, leader, agree = _places(assign.indices, deltas)
     at: dict[Basic, Expr] = {i: fixed.get(first, first) for i, first in leader.items()}
@@ -185,9 +205,9 @@ def _scatter(printer: Printer, assign: Assign, deltas: list[Delta], value: Expr)
     )
     place = f"{target.text}[...]" if target.text.startswith("np.") else target.text
     value = substitute(agree * value, at)
-    minus = value.could_extract_minus_sign()
+    minus = value.could_extract_minus_sign() and not fresh
     code = align(printer(-value if minus else value), target.axes)
-    return f"{place} {'-' if minus else '+'}= {code.text}"
+    return store(place, code.text, minus, fresh)
 
 
 def _places(
@@ -258,18 +278,18 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
         seed_shapes=tuple(program.declarations[o].shape for o in adjoint.seeds),
         predict=predict if program.outputs else None,
         helpers=tuple(sorted(helpers)),
-        ties=_shares(program, (*schedule.forward, *schedule.backward)),
+        ties=_shares(program, assigns((*schedule.forward, *schedule.backward))),
     )
 
 
-def _shares(program: Program, assigns: tuple[Assign, ...]) -> bool:
+def _shares(program: Program, body: Iterable[Assign]) -> bool:
     """Whether there is a maximum or minimum, and its values are compared for equality."""
     extrema = any(
         isinstance(n, (Largest, Smallest)) or isinstance(n, Reduce) and n.reducer == "maximum"
         for eq in program.equations
         for n in walk(eq.expr)
     )
-    equal = (n.args[0] for a in assigns for n in walk(a.expr) if isinstance(n, Iverson))
+    equal = (n.args[0] for a in body for n in walk(a.expr) if isinstance(n, Iverson))
     return extrema and any(
         isinstance(e, Eq) and not all(side.is_integer for side in e.args) for e in equal
     )

@@ -197,6 +197,15 @@ def test_weighted_mean_is_derived_without_a_jacobian() -> None:
     assert "tensordot" not in source and "None, :, None" not in source
 
 
+def test_layer_norm_in_one_equation_is_derived_without_a_jacobian() -> None:
+    """Its adjoint stood as Σ_j' ȳ_j' (1 + u_j u_j' / v), and was computed so: over (s, j, j')."""
+    net = Network("norm")
+    x = net.input("x", s, j)
+    less = x[s, j] - Sum(x[s, j], j) / d
+    net.output(net.define("y", (s, j), less / sqrt(Sum(less**2, j) / d + Rational(1, 10))))
+    assert "None, :" not in derive(net).source
+
+
 @pytest.mark.parametrize("name", ["dx", "types"])
 def test_adjoints_keep_clear_of_sizes_and_reserved_words(name: str) -> None:
     size = sizes("dx")
