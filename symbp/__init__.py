@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from symbp.errors import ModelError
 
 if TYPE_CHECKING:
-    from symbp.declare import Network, Tensor, indices, sizes
+    from symbp.declare import Network, indices, sizes
     from symbp.maximum import Maximum
     from symbp.pipeline import derive
+    from symbp.tensor import Tensor
 
 __version__ = "0.1.0"
 __all__ = [
@@ -30,7 +31,7 @@ __all__ = [
 _HOME = {
     "Maximum": "symbp.maximum",
     "Network": "symbp.declare",
-    "Tensor": "symbp.declare",
+    "Tensor": "symbp.tensor",
     "derive": "symbp.pipeline",
     "indices": "symbp.declare",
     "sizes": "symbp.declare",

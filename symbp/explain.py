@@ -15,6 +15,7 @@ from symbp.ir.network import Declaration
 from symbp.ir.nodes import Delta, Entry, Index, Iverson, Reduce, size_of, walk
 from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
 from symbp.ir.trace import Step
+from symbp.naming import standard_names
 from symbp.notation.page import (
     Block,
     Code,
@@ -26,7 +27,6 @@ from symbp.notation.page import (
     latex_page,
     text_page,
 )  # fmt: skip
-from symbp.rewrite import standard_names
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)

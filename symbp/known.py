@@ -29,7 +29,8 @@ from symbp.ir.nodes import (
     walk,
 )
 from symbp.ir.program import Program
-from symbp.rewrite import contract, cost, pull_out, split_number, unify
+from symbp.naming import unify
+from symbp.rewrite import contract, cost, pull_out, split_number
 from symbp.share import canonical
 
 

@@ -8,10 +8,12 @@ from dataclasses import replace
 from sympy import Basic, Expr, Float, Idx, Integer, Mul, Symbol
 
 from symbp.contraction import nest
+from symbp.hoisting import Recurrent, hoisted, nesting
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import (
     Delta,
     Entry,
+    Index,
     Reduce,
     factors,
     free_indices,
@@ -22,7 +24,7 @@ from symbp.ir.nodes import (
 )
 from symbp.ir.program import Adjoint, AdjointProgram, Program, reached
 from symbp.ir.schedule import Assign, Schedule, Statement, reads_of
-from symbp.looping import Recurrent, hoisted, loop_variable, looped, nesting
+from symbp.looping import loop_variable, looped
 from symbp.rewrite import is_accumulated, max_over, product_over, tidy_sums
 from symbp.share import Sharing, worth_sharing
 from symbp.validate import RESERVED

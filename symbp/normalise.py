@@ -58,9 +58,10 @@ from symbp.ir.nodes import (
 )
 from symbp.ir.program import Program, Shift, arranged
 from symbp.maximum import Maximum
+from symbp.naming import fresh_index
 from symbp.ranges import decided, fits, ranges, taken, whole
 from symbp.recurrence import step_of, unstepped
-from symbp.rewrite import contract, fresh_index
+from symbp.rewrite import contract
 from symbp.validate import RESERVED, Ranges, provably_inside, same_size
 
 Names = Mapping[Basic, Expr]

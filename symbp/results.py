@@ -15,8 +15,8 @@ from symbp.errors import CompilerError
 from symbp.ir.module import Block, Body, Line, Module, code_of
 
 _FRESH = frozenset(
-    "array astype clip concatenate copy dot empty eye full full_like inner max mean min ones ones_like outer prod reduce"
-    " stack sum tensordot trace vdot where zeros zeros_like".split()
+    "array astype clip concatenate copy dot empty eye full full_like inner max mean min ones ones_like outer prod"
+    " reduce stack sum tensordot trace vdot where zeros zeros_like".split()
 )
 """Functions and methods of NumPy, beside its ufuncs, that never return a view."""
 

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 from sympy import Basic, Expr, Idx, Indexed, IndexedBase, Piecewise, Symbol
 from sympy.concrete.expr_with_limits import ExprWithLimits
 
-from symbp.evaluate import evaluate, whole
+from symbp.direct import whole
+from symbp.evaluate import evaluate
 from symbp.ir.network import Declaration, Declared
 from symbp.numbers import Array
 from symbp.ranges import NONE, decided, fits, taken

@@ -31,7 +31,8 @@ from symbp.ir.nodes import (
     walk,
 )
 from symbp.ir.schedule import Assign
-from symbp.rewrite import TRANSCENDENTAL, alpha, cost, standard_names, volume
+from symbp.naming import alpha, standard_names
+from symbp.rewrite import TRANSCENDENTAL, cost, volume
 
 LONGEST_NAME = 24
 

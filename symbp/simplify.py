@@ -29,6 +29,7 @@ from symbp.ir.nodes import (
 from symbp.ir.program import Adjoint, AdjointProgram
 from symbp.ir.trace import Step
 from symbp.known import Known
+from symbp.naming import standard_names, unify
 from symbp.rewrite import (
     cost,
     distribute,
@@ -37,9 +38,7 @@ from symbp.rewrite import (
     merge_sums,
     sift,
     split_number,
-    standard_names,
     tidy_sums,
-    unify,
     volume,
 )
 from symbp.rules.data import sums_to_one

@@ -20,15 +20,16 @@ from symbp.ir.nodes import (
     Slope,
     factors,
     free_indices,
-    is_leaf,
     rebuild,
     substitute,
     transform,
     walk,
 )
 from symbp.ir.program import AdjointProgram, Program, reached
+from symbp.ir.slots import is_leaf
 from symbp.ir.trace import Step
-from symbp.rewrite import standard_names, tidy_sums
+from symbp.naming import standard_names
+from symbp.rewrite import tidy_sums
 from symbp.rules.exponentials import (
     exponentials,
     has_exponential,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from symbp.evaluate import whole
+from symbp.direct import whole
 from symbp.invoke import NUMERIC, Invocation, ModuleFailed, Outcome
 from symbp.ir.network import Declared
 from symbp.numbers import Array

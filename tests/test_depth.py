@@ -9,7 +9,7 @@ import pytest
 from sympy import Sum, exp, log, tanh
 
 from symbp import Network, derive, indices, sizes
-from symbp.differentiate import partials_of
+from symbp.derivative import partials_of
 
 n, h, k = sizes("n h k")
 s = indices("s", n)

@@ -32,9 +32,9 @@ from sympy import (
 
 import symbp
 from symbp import ModelError, Network, functions, indices, sizes
-from symbp.declare import Tensor
-from symbp.expressions import covers_everything
+from symbp.exhaustive import covers_everything
 from symbp.ir.network import Declared
+from symbp.tensor import Tensor
 
 n, d, h, k = sizes("n d h k")
 s, j, a = indices("s", n), indices("j", d), indices("a", h)

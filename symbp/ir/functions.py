@@ -6,7 +6,8 @@ from typing import Any
 
 from sympy import Basic, Eq, Expr, Function, Ge, Gt, Le, Lt, Max, Min, S, exp, log
 
-from symbp.ir.nodes import Entry, Iverson, Slot, walk
+from symbp.ir.nodes import Entry, Iverson, walk
+from symbp.ir.slots import Slot
 
 
 class Largest(Function):

@@ -195,4 +195,4 @@ def _cycle(reads: list[Read]) -> str:
                 if reader not in reached:
                     reached[reader] = [*reached[name], reader]
                     edge.append(reader)
-    return " → ".join(min(paths, key=lambda path: len(path)))
+    return " → ".join(sorted(paths, key=len)[0])

@@ -40,13 +40,14 @@ from symbp.ir.nodes import (
     base_exponent,
     factors,
     free_indices,
-    is_leaf,
     rebuild,
     sum_over,
     summands,
     walk,
 )
-from symbp.rewrite import alpha, max_over
+from symbp.ir.slots import is_leaf
+from symbp.naming import alpha
+from symbp.rewrite import max_over
 from symbp.rules.outputs import rational
 
 Expose = Callable[

@@ -16,7 +16,7 @@ from sympy import Add, Basic, Expr, Idx, Integer, exp
 
 from symbp.ir.functions import Finite, Largest
 from symbp.ir.nodes import Entry, Reduce, summands, transform
-from symbp.rewrite import alpha
+from symbp.naming import alpha
 
 
 def open_rows(expr: Basic, given: Collection[str]) -> Iterator[str]:

@@ -41,16 +41,15 @@ from symbp.ir.nodes import (
     Iverson,
     Reduce,
     Slope,
-    Slot,
     base_exponent,
     free_indices,
-    is_leaf,
-    slotted,
     substitute,
     transform,
     walk,
 )
-from symbp.rewrite import alpha, cost, factor_common, pull_out
+from symbp.ir.slots import Slot, is_leaf, slotted
+from symbp.naming import alpha
+from symbp.rewrite import cost, factor_common, pull_out
 
 
 def in_terms_of_output(eq: Equation, partial: Expr) -> Expr:

@@ -34,7 +34,7 @@ from symbp.ir.nodes import (
 )
 from symbp.ir.program import Program, Shift, arranged, reads_between
 from symbp.ir.trace import Step
-from symbp.rewrite import bound_indices, fresh_index
+from symbp.naming import bound_indices, fresh_index
 
 
 class _Unscaled(Exception):

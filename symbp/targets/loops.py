@@ -12,7 +12,8 @@ from symbp.layout import statement as wrap
 from symbp.ranges import ranges
 from symbp.rewrite import is_accumulated
 from symbp.targets.code import align
-from symbp.targets.expressions import Printer, is_python_number
+from symbp.targets.expressions import Printer
+from symbp.targets.kinds import is_python_number
 from symbp.targets.places import breadth, read, scattered
 from symbp.validate import line, never_negative, reach, same_size
 

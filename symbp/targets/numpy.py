@@ -40,8 +40,8 @@ from symbp.ir.schedule import (
     reads_of,
 )  # fmt: skip
 from symbp.layout import statement as wrap
+from symbp.naming import bound_indices
 from symbp.notation import lhs_text, text
-from symbp.rewrite import bound_indices
 from symbp.targets import steps
 from symbp.targets.code import ATOM, Code, align
 from symbp.targets.expressions import Printer, first_tensor

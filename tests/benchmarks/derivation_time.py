@@ -17,7 +17,7 @@ from pathlib import Path
 from sympy import Max, Sum
 
 from symbp import Network, derive, indices, sizes
-from symbp.differentiate import partials_of
+from symbp.derivative import partials_of
 
 ROUNDS = 7
 ZOO = Path(__file__).parents[2] / "symbp" / "zoo"
