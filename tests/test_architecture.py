@@ -22,7 +22,7 @@ LAYERS = (
     ("contraction", "shapes", "validate"),
     ("maximum", "ranges"),
     ("rules.*", "targets.*", "expressions", "initial", "share", "sympify"),
-    ("known",),
+    ("known", "masks"),
     ("declare", "normalise", "differentiate", "simplify", "stabilise", "lower", "emit"),
     ("evaluate",),
     ("sample",),
