@@ -162,9 +162,8 @@ class _Simplify:
         if not has_exponential(known):  # those are made safe as they stand
             known = split_wide(known)
         (plain,) = unify([known])
-        merged = merge_sums(plain)
-        forms = (plain, merged, factored(plain), factored(merged))
-        return min(reversed(forms), key=cost)
+        forms = dict.fromkeys((merge_sums(plain), plain))
+        return min((*map(factored, forms), *forms), key=cost)
 
 
 def _scaled(node: Basic) -> Expr | None:
