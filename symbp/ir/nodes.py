@@ -365,8 +365,12 @@ def substitute(expr: Expr, mapping: Mapping[Basic, Expr]) -> Expr:
     if isinstance(expr, Reduce):
         return _substitute_reduce(expr, mapping)
     args = [substitute(a, mapping) for a in expr.args]
-    if isinstance(expr, (Entry, Delta)):  # a place p + a at p = 0 is a, and still one of a longer axis
-        args = [Head(new) if isinstance(old, (Add, Mul)) else new for old, new in zip(expr.args, args)]
+    if isinstance(
+        expr, (Entry, Delta)
+    ):  # a place p + a at p = 0 is a, and still one of a longer axis
+        args = [
+            Head(new) if isinstance(old, (Add, Mul)) else new for old, new in zip(expr.args, args)
+        ]
     return rebuild(expr, args)
 
 
