@@ -229,9 +229,17 @@ def branches_of_no_entries(net: Network) -> None:
     net.loss(Sum(p[a], a) * Sum(Piecewise((x[a - 1] * w[h - 1 - a], a >= 1), (0, True)), a))
 
 
+def gathered_from_what_is_shifted(net: Network) -> None:
+    """The gradient of x goes to the places 1 + w[s]."""
+    w, x, b = net.input("w", s, integer=True), net.param("x", indices("e", d + 2)), net.param("b")
+    y = net.define("y", j, x[j + 1] ** 2 * b)
+    net.loss(Sum(y[w[s]] ** 2 * y[w[0]], s))
+
+
 @pytest.mark.parametrize(
     "build",
     [
+        gathered_from_what_is_shifted,
         window_at_zero,
         maximum_over_unordered_indices,
         product_with_a_fixed_place,
