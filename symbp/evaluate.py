@@ -327,7 +327,13 @@ def _function(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
 def _relation(
     compare: Callable[[Array, Array], Array],
 ) -> Callable[[_Evaluator, Any, _Scope], Array]:
-    return lambda self, expr, scope: self.decide(compare(*(self.real(a, scope) for a in expr.args)))
+    def test(self: _Evaluator, expr: Any, scope: _Scope) -> Array:
+        apart, _ = sympy.fraction(sympy.together(expr.lhs - expr.rhs))
+        if apart.is_integer:  # of indices: exact, whatever the numbers are rounded to
+            return compare(self.integers(apart, scope)[None], np.array(0))
+        return self.decide(compare(*(self.real(a, scope) for a in expr.args)))
+
+    return test
 
 
 def _logical(

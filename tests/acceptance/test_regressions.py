@@ -253,3 +253,12 @@ def test_verified(build: Callable[[Network], None]) -> None:
     build(net)
     report = derive(net).verify()
     assert report.ok, report
+
+
+def test_the_gradient_through_a_part_that_is_a_tensor_of_our_own() -> None:
+    """d.gradient names the adjoint of log y, which the model does not declare."""
+    net = Network("exposed")
+    x, w = net.param("x", j), net.param("w", i, j)
+    y = net.define("y", i, exp(Sum(w[i, j] * x[j], j) / 4))
+    net.loss(Sum(tanh(y[i]), i) + Sum(x[j] * y[0] / (1 + (x[j] * y[0]) ** 2), j))
+    assert derive(net).gradient("x").has(Sum)
