@@ -162,15 +162,16 @@ class Derivation:
 
     def gradient(self, name: str) -> Any:
         """dL/d`name` as SymPy, in index form, in terms of forward values and adjoints (of z: a tensor dz)."""
-        adjoint = next((a for a in self._adjoint.adjoints if a.tensor == name), None)
+        whole = self._adjoint
+        adjoint = next((a for a in whole.adjoints if a.tensor == name), None)
         if adjoint is None:
-            wanted = (*self._adjoint.wrt, *_wrt(self._declared, [name]))
-            again = simplify(differentiate(expose(self._program, wanted), wanted))
-            adjoint = next((a for a in again.adjoints if a.tensor == name), None)
+            wanted = (*whole.wrt, *_wrt(self._declared, [name]))
+            whole = simplify(differentiate(expose(self._program, wanted), wanted))
+            adjoint = next((a for a in whole.adjoints if a.tensor == name), None)
         if adjoint is None:  # of an output that nothing else reads: the adjoint that is given
             given = Entry(self._adjoint.seeds[name], *self._adjoint.program.indices_of(name))
-            return to_sympy(given, self._indices())
-        return to_sympy(adjoint.expr, self._indices())
+            return to_sympy(given, _indices(self._adjoint))
+        return to_sympy(adjoint.expr, _indices(whole))
 
     def partial(self, output: str, wrt: str) -> Any:
         """∂output/∂wrt of the one equation that defines `output`, as SymPy: all axes of `output`, then all of `wrt`."""
@@ -181,14 +182,16 @@ class Derivation:
                 f"partial: {output!r} is not defined by an equation; these are: {defined}"
             )
         _wrt(self._declared, [wrt])
-        return to_sympy(partial(self._program, eq, wrt).expr, self._indices())
-
-    def _indices(self) -> dict[str, tuple[Any, ...]]:
-        indices = {n: d.indices for n, d in self._declared.declarations.items()}
-        return indices | {a: indices[t] for a, t in self._adjoint.tensors().items() if t in indices}
+        return to_sympy(partial(self._program, eq, wrt).expr, _indices(self._adjoint))
 
     def __repr__(self) -> str:
         return f"<Derivation of {self.name}: gradients of {', '.join(self._adjoint.wrt)}>"
+
+
+def _indices(adjoint: AdjointProgram) -> dict[str, tuple[Any, ...]]:
+    """The axes of every tensor and of every adjoint, those of parts that are tensors of our own too."""
+    indices = {n: d.indices for n, d in adjoint.program.declarations.items()}
+    return indices | {a: indices[t] for a, t in adjoint.tensors().items() if t in indices}
 
 
 __all__ = ["Derivation", "derive"]
