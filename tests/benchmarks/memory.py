@@ -149,9 +149,8 @@ def measure(model: Path) -> None:
     print(f"{model.stem:20} {total / needed:6.2f} x {needed / 1e6:8.3f} MB   {text}")
     code = derivation.source.splitlines()[peak.line - 1].strip()
     print(f"{'':20}   at {peak.function}: {code[:80]}")
-    alive = {
-        id(n.owner): n for n in peak.named
-    }  # a variable of a caller and its argument are one array
+    # an argument and the variable that its caller has for it are one array
+    alive = {id(n.owner): n for n in peak.named}
     extra = [n for n in alive.values() if id(n.owner()) not in due]
     for found in sorted(extra, key=lambda n: -n.nbytes):
         if found.nbytes > 0.02 * needed:
