@@ -8,7 +8,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from sympy import Abs, Max, Sum, cosh, exp, log, sin, sqrt, tanh
+from sympy import Abs, Max, Sum, cos, cosh, exp, log, sin, sqrt, tanh
 
 from symbp import Network, indices, sizes
 from symbp.ir.network import Declared
