@@ -186,11 +186,12 @@ def _loops_apart(assign: Assign, sharing: Sharing, done: list[Assign]) -> Assign
             entry = sharing.extract(node, assign, before)
             done += [_loops_apart(b, sharing, done) for b in before]
             assign = replace(assign, expr=_replace(assign.expr, node, entry))
-    names: dict[Expr, Expr] = {}
+    names: dict[Expr, Index] = {}
     for node in [n for n in walk(assign.expr) if is_accumulated(n)]:
         for index in node.indices:
             if index.name in sharing.taken or not index.name.isidentifier():
-                names[index] = loop_variable(index, sharing.taken)
+                others = {n.name for i, n in names.items() if i != index}
+                names[index] = loop_variable(index, sharing.taken | others)
     return assign if not names else replace(assign, expr=assign.expr.xreplace(names))
 
 
