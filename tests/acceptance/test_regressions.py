@@ -373,9 +373,18 @@ def gathered_from_what_is_shifted(net: Network) -> None:
     net.loss(Sum(y[w[s]] ** 2 * y[w[0]], s))
 
 
+def loops_over_one_letter(net: Network) -> None:
+    """Two bound indices, s and s', become the variables of two loops."""
+    x = net.param("x", s, u)
+    y = net.define("y", (s, u), tanh(x[s, u]))
+    peak = Maximum(y[s, n - 1] * x[s, 0], s)
+    net.loss(Sum(y[n - 1 - s, n - 1 - u] * peak, s, u) ** 2)
+
+
 @pytest.mark.parametrize(
     "build",
     [
+        loops_over_one_letter,
         gathered_from_what_is_shifted,
         window_at_zero,
         maximum_over_unordered_indices,
