@@ -13,7 +13,8 @@
     h[s,a] = tanh(hpreact[s,a])
     logits[s,i] = b2[i] + Σ_a W2[i,a] h[s,a]
     logit_maxes[s] = max_i logits[s,i]
-    counts[s,i] = exp(logits[s,i] − logit_maxes[s])
+    norm_logits[s,i] = logits[s,i] − logit_maxes[s]
+    counts[s,i] = exp(norm_logits[s,i])
     counts_sum[s] = Σ_i counts[s,i]
     counts_sum_inv[s] = 1 / counts_sum[s]
     probs[s,i] = counts[s,i] counts_sum_inv[s]
@@ -129,31 +130,20 @@ def forward(params, x, t):
     logits = h @ W2.T + b2
     # logit_maxes[s] = max_i logits[s,i]  (n,)
     logit_maxes = logits.max(axis=1)
-    # exp_logits[s,v] = exp(logits[s,v] − logit_maxes[s])  (n, k)
-    exp_logits = np.exp(logits - logit_maxes[:, None])
-    # sum_exp_logits[s] = Σ_v exp_logits[s,v]  (n,)
-    sum_exp_logits = exp_logits.sum(axis=1)
-    # inverse_sum_exp_logits[s] = 1 / sum_exp_logits[s]  (n,)
-    inverse_sum_exp_logits = 1 / sum_exp_logits
+    # norm_logits[s,i] = logits[s,i] − logit_maxes[s]  (n, k)
+    norm_logits = logits - logit_maxes[:, None]
+    # exp_norm_logits[s,v] = exp(norm_logits[s,v])  (n, k)
+    exp_norm_logits = np.exp(norm_logits)
+    # sum_exp_norm_logits[s] = Σ_v exp_norm_logits[s,v]  (n,)
+    sum_exp_norm_logits = exp_norm_logits.sum(axis=1)
+    # probs[s,i] = counts[s,i] counts_sum_inv[s]  (n, k)
+    probs = exp_norm_logits / sum_exp_norm_logits[:, None]
     # logprobs[s,i] = log(probs[s,i])  (n, k)
-    logprobs = logits - logit_maxes[:, None] - np.log(sum_exp_logits)[:, None]
+    logprobs = norm_logits - np.log(sum_exp_norm_logits)[:, None]
     # loss = −(1 / n) Σ_s logprobs[s,t[s]]
     loss = -logprobs[np.arange(n), t].sum() / n
 
-    cache = (
-        x,
-        t,
-        embcat,
-        bnvar_inv,
-        bnraw,
-        h,
-        exp_logits,
-        inverse_sum_exp_logits,
-        d,
-        k,
-        n,
-        u,
-    )
+    cache = (x, t, embcat, bnvar_inv, bnraw, h, probs, d, k, n, u)
     return loss, cache
 
 
@@ -163,25 +153,10 @@ def backward(params, cache):
     b1 = np.asarray(params["b1"])
     bngain = np.asarray(params["bngain"])
     W2 = np.asarray(params["W2"])
-    (
-        x,
-        t,
-        embcat,
-        bnvar_inv,
-        bnraw,
-        h,
-        exp_logits,
-        inverse_sum_exp_logits,
-        d,
-        k,
-        n,
-        u,
-    ) = cache
+    x, t, embcat, bnvar_inv, bnraw, h, probs, d, k, n, u = cache
 
-    # ∂L/∂logits[s,i] = exp(logits[s,i] − logit_maxes[s])
-    #     / (n counts_sum_inv[s] (Σ_v exp(logits[s,v] − logit_maxes[s]))²) − δ_{i,t[s]}
-    #     / n  (n, k)
-    dlogits = (inverse_sum_exp_logits / n)[:, None] * exp_logits
+    # ∂L/∂logits[s,i] = (probs[s,i] − δ_{i,t[s]}) / n  (n, k)
+    dlogits = probs / n
     dlogits[np.arange(n), t] -= 1 / n
     # ∂L/∂hpreact[s,a] = (1 − h[s,a]²) Σ_v ∂L/∂logits[s,v] W2[v,a]  (n, u)
     dhpreact = (1 - h**2) * (dlogits @ W2)
