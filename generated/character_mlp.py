@@ -106,8 +106,7 @@ def forward(params, x, t):
     # emb[s,r,e] = C[x[s,r],e]  (n, 3, d)
     emb = C[x]
     # embcat[s,m] = Σ_{r,e} δ_{d r + e,m} emb[s,r,e]  (n, 3*d)
-    embcat = np.zeros((n, 3 * d), dtype=emb.dtype)
-    _windows(embcat, (1, 0, (d, 3), (1, d)))[...] = emb.swapaxes(-1, -2)
+    embcat = emb.reshape(n, 3 * d)
     # hprebn[s,a] = b1[a] + Σ_m W1[a,m] embcat[s,m]  (n, u)
     hprebn = embcat @ W1.T + b1
     # bnmeani[a] = (1 / n) Σ_s hprebn[s,a]  (u,)
@@ -175,9 +174,7 @@ def backward(params, cache):
     # ∂L/∂embcat[s,m] = Σ_a ∂L/∂hprebn[s,a] W1[a,m]  (n, 3*d)
     dembcat = dhprebn @ W1
     # ∂L/∂C[v,e] = Σ_{s,r} δ_{v,x[s,r]} ∂L/∂embcat[s,d r + e]  (k, d)
-    dC = _scatter_add(
-        (k, d), (x,), _windows(dembcat, (1, 0, (d, 3), (1, d))).swapaxes(-1, -2)
-    )
+    dC = _scatter_add((k, d), (x,), dembcat.reshape(n, 3, d))
     # ∂L/∂W1[a,m] = Σ_s ∂L/∂hprebn[s,a] embcat[s,m]  (u, 3*d)
     dW1 = dhprebn.T @ embcat
     # ∂L/∂b1[a] = 0  (u,)
@@ -250,8 +247,7 @@ def predict(params, x, bnmean_running, bnvar_running):
     # emb[s,r,e] = C[x[s,r],e]  (n, 3, d)
     emb = C[x]
     # embcat[s,m] = Σ_{r,e} δ_{d r + e,m} emb[s,r,e]  (n, 3*d)
-    embcat = np.zeros((n, 3 * d), dtype=emb.dtype)
-    _windows(embcat, (1, 0, (d, 3), (1, d)))[...] = emb.swapaxes(-1, -2)
+    embcat = emb.reshape(n, 3 * d)
     # hprebn[s,a] = b1[a] + Σ_m W1[a,m] embcat[s,m]  (n, u)
     hprebn = embcat @ W1.T + b1
     # hpreact_y[s,a] = bnbias[a] + bngain[a] (hprebn[s,a] − bnmean_running[a]) / √(1e−05
@@ -302,26 +298,6 @@ def _scatter_add(shape, places, values):
         for row, value in zip(place, values):
             total[row] += value
     return total.reshape(shape)
-
-
-def _windows(array, *windows):
-    """A view with an axis for each count: at (i, j) stands place start + step i + step' j.
-
-    A window is (axis, start, counts, steps) of one axis of the array.
-    """
-    shape = [(size,) for size in array.shape]
-    strides = [(stride,) for stride in array.strides]
-    first = [slice(None)] * array.ndim
-    for axis, start, counts, steps in windows:
-        ends = [step * (count - 1) for count, step in zip(counts, steps)]
-        low = start + sum(end for end in ends if end < 0)
-        high = start + sum(end for end in ends if end > 0)
-        if 0 not in counts and (low < 0 or high >= array.shape[axis]):
-            raise ValueError(f"a window from {low} to {high} leaves axis {axis}")
-        strides[axis] = tuple(step * array.strides[axis] for step in steps)
-        shape[axis], first[axis] = counts, slice(start, None)
-    view = array[tuple(first)]
-    return np.lib.stride_tricks.as_strided(view, sum(shape, ()), sum(strides, ()))
 
 
 # Checks at entry

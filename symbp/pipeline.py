@@ -64,7 +64,7 @@ def derive(
     stable = stabilise(simple)
     check_adjoint(stable)
     tell("lower")
-    schedule = lower(stable, _meanings(plain, simple), target.fits)
+    schedule = lower(stable, _meanings(plain, simple), target.fitting(stable.program))
     check_schedule(schedule)
     tell("emit")
     computed = {a.name for a in assigns((*schedule.forward, *schedule.backward))}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -44,29 +44,38 @@ from symbp.naming import bound_indices
 from symbp.notation import lhs_text, text
 from symbp.targets import steps
 from symbp.targets.code import ATOM, Code, align
-from symbp.targets.expressions import Printer, first_tensor
-from symbp.targets.loops import Region, accumulate, accumulated, apart, store, surrounding
+from symbp.targets.expressions import Printer, Shapes, first_tensor
+from symbp.targets.loops import Region, accumulate, accumulated, apart, joined, store, surrounding
 from symbp.targets.places import read, scattered
 from symbp.validate import provably_inside, reach
 
 WIDTH = 84  # columns of a statement in a function body of 88
 MOST_LINES = 7
+VIEWS = ("sliding_window_view", "_windows")  # functions, by the templates that define them
 _STEP = "step_value"
 _NAME = re.compile(r"[^\W\d]\w*")
 
 
-def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
-    """The Python statements of one assignment, and the helper functions that they call."""
+def statement(assign: Assign, shapes: Shapes) -> tuple[tuple[str, ...], set[str]]:
+    """The Python statements of one assignment, and the helper functions that they call.
+
+    `shapes` are those of arrays, as far as they are known; places that go through a whole axis are simpler views.
+    """
     if assign.at is not None:
-        return _kept(assign)
-    printer = Printer(_frame(assign), first_tensor(assign.expr) or assign.like)
+        return _kept(assign, shapes)
+    printer = Printer(_frame(assign), first_tensor(assign.expr) or assign.like, shapes)
     whole, placed = _split(assign)
     looped = [t for t in summands(whole) if accumulated(t)]
     dense = Add(*(t for t in summands(whole) if t not in looped))
     owned = assign.owned or bool(placed or looped)
     around = None if placed else surrounding(dense, looped)
     lines = []
-    if around is not None:
+    alone = len(looped) == 1 and dense == 0 and not placed
+    together = joined(printer, assign.indices, looped[0], assign.owned) if alone else None
+    if together is not None:
+        looped = []
+        lines.append(f"{assign.name} = {together}")
+    elif around is not None:
         shape, value = _shape(printer, assign.indices), printer.number(around).text
         lines.append(f"{assign.name} = np.full({shape}, {value}, dtype={printer.dtype})")
     elif dense != 0 or not (placed or looped):
@@ -83,27 +92,31 @@ def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
             lines.append(accumulate(printer, assign.name, assign.indices, term, fresh))
         else:
             lines.append(_scatter(printer, assign, term, fresh))
-    viewed = {"windows"} if any("_windows(" in line for line in lines) else set()
-    return tuple(lines), printer.helpers | viewed
+    return tuple(lines), printer.helpers | {v for v in VIEWS if any(v + "(" in x for x in lines)}
 
 
-def _kept(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
+def _kept(assign: Assign, shapes: Shapes) -> tuple[tuple[str, ...], set[str]]:
     """The statements of one step, whose result an array keeps: name[:, t] = …"""
     printer = Printer(assign.indices, assign.like)
     places = [":" if isinstance(p, Idx) else printer.number(p).text for p in assign.at or ()]
     while places[-1] == ":":
         places.pop()
     target = f"{assign.name}[{', '.join(places)}]"
-    code, helpers = statement(replace(assign, name=_STEP, at=None, owned=False))
+    code, helpers = statement(replace(assign, name=_STEP, at=None, owned=False), shapes)
     first, *more = code
     if not more and first.startswith(f"{_STEP} = "):
         return (target + first[len(_STEP) :],), helpers
     return (*code, f"{target} = {_STEP}"), helpers
 
 
-def fits(assign: Assign) -> bool:
+def fitting(program: Program) -> Callable[[Assign], bool]:
     """Whether every statement of an assignment fits in a line, or in a few that break at its operators."""
-    wrapped = [wrap(line) for line in statement(assign)[0]]
+    shapes = _shapes(program)
+    return lambda assign: _fits(statement(assign, shapes)[0])
+
+
+def _fits(lines: tuple[str, ...]) -> bool:
+    wrapped = [wrap(line) for line in lines]
     return all(len(lines) <= MOST_LINES and max(map(len, lines)) <= WIDTH for lines in wrapped)
 
 
@@ -201,13 +214,16 @@ def _scatter(printer: Printer, assign: Assign, term: Expr, fresh: bool) -> str:
     at: dict[Basic, Expr] = {i: fixed.get(first, first) for i, first in leader.items()}
     at |= {i: substitute(place, at) for i, place in gathered.items()}
     target = read(
-        Entry(assign.name, *(at[i] for i in assign.indices)), printer.frame, printer.number
+        Entry(assign.name, *(at[i] for i in assign.indices)),
+        printer.frame,
+        printer.number,
+        tuple(map(size_of, assign.indices)),
+        written=True,
     )
-    place = f"{target.text}[...]" if target.text.startswith("np.") else target.text
     value = substitute(agree * value, at)
     minus = value.could_extract_minus_sign() and not fresh
     code = align(printer(-value if minus else value), target.axes)
-    return store(place, code.text, minus, fresh)
+    return store(target.text, code.text, minus, fresh)
 
 
 def _places(
@@ -240,7 +256,8 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
     helpers: set[str] = set()
 
     def body(statements: tuple[Statement, ...], **checks: Any) -> Body:
-        lines = tuple(_line(s, adjoints, helpers) for s in statements)
+        shapes = _shapes(program, schedule.forward, schedule.predict, statements)
+        lines = tuple(_line(s, adjoints, helpers, shapes) for s in statements)
         names = {name for code in code_of(lines) for name in _NAME.findall(code)}
         return Body(lines, tuple(r for r in reads_of(statements) if r in names), **checks)
 
@@ -295,10 +312,16 @@ def _shares(program: Program, body: Iterable[Assign]) -> bool:
     )
 
 
+def _shapes(program: Program, *bodies: Iterable[Statement]) -> dict[str, tuple[Expr, ...]]:
+    """The shapes of the declared tensors, and of every array that these statements make."""
+    made = {name: axes for body in bodies for name, axes in arrays(body).items()}
+    declared = {name: tuple(d.shape) for name, d in program.declarations.items()}
+    return declared | {name: tuple(map(size_of, axes)) for name, axes in made.items()}
+
+
 def _undecided(program: Program, body: tuple[Statement, ...]) -> tuple[Place, ...]:
     """The fixed positions that these statements read at and that the sizes may put outside, by tensor and axis."""
-    shapes = {name: d.shape for name, d in program.declarations.items()}
-    shapes |= {name: tuple(map(size_of, axes)) for name, axes in arrays(body).items()}
+    shapes = _shapes(program, body)
     variables = {Symbol(name, integer=True) for name in loop_variables(body)}
     read = [
         Place(entry.tensor, axis, end, shapes[entry.tensor][axis])
@@ -333,16 +356,19 @@ def _gathers(program: Program, own: tuple[Assign, ...]) -> tuple[Gather, ...]:
     return tuple(found.values())
 
 
-def _line(item: Statement, adjoints: Mapping[str, str], helpers: set[str]) -> Line | Block:
+def _line(
+    item: Statement, adjoints: Mapping[str, str], helpers: set[str], shapes: Shapes
+) -> Line | Block:
     if isinstance(item, Repeat):
-        return Block(steps.head(item), tuple(_line(s, adjoints, helpers) for s in item.body))
+        lines = tuple(_line(s, adjoints, helpers, shapes) for s in item.body)
+        return Block(steps.head(item), lines)
     if isinstance(item, Allocate):
         return Line("", "", tuple(steps.allocate(item)))
     if isinstance(item, Displace):
         return Line("", "", tuple(steps.displace(item)))
     if isinstance(item, Fill):
         return Line("", "", (steps.fill(item),))
-    code, used = statement(item)
+    code, used = statement(item, shapes)
     helpers |= used
     indices = item.indices if item.label is None else item.label
     left = lhs_text(item.name, indices, adjoints)
