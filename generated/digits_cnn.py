@@ -1,9 +1,11 @@
 """digits_cnn: a loss, its gradients and a step of training, in NumPy alone.
 
-    conv1_padded[s,c,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} image[s,c,y,x]
+    conv1_padded[s,c,y2,x2] = {image[s,c,y2 − 1,x2 − 1] if x2 ≥ 1 and y2 ≥ 1 and y2 − 1
+        < 2 H and x2 − 1 < 2 W; 0 otherwise}
     conv1[s,a,y,x] = b1[a] + Σ_{c,u,v} W1[a,c,u,v] conv1_padded[s,c,u + y,v + x]
     h1[s,a,y,x] = max(0, conv1[s,a,y,x])
-    conv2_padded[s,a,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} h1[s,a,y,x]
+    conv2_padded[s,a,y2,x2] = {h1[s,a,y2 − 1,x2 − 1] if x2 ≥ 1 and y2 ≥ 1 and y2 − 1
+        < 2 H and x2 − 1 < 2 W; 0 otherwise}
     conv2[s,b,y,x] = b2[b] + Σ_{a,u,v} W2[b,a,u,v] conv2_padded[s,a,u + y,v + x]
     h2[s,b,y,x] = max(0, conv2[s,b,y,x])
     pool[s,b,p,q] = max_{w,z} h2[s,b,2 p + w,2 q + z]
@@ -82,8 +84,8 @@ def forward(params, image, label, *, keep=0.5, drop_mask=None, rng=None):
     keep = _number("keep", keep)
     drop_mask = _bernoulli("drop_mask", drop_mask, rng, keep, (n, B, H, W), W1.dtype)
 
-    # conv1_padded[s,c,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} image[s,c,y,x]
-    #     (n, 1, 2*H + 2, 2*W + 2)
+    # conv1_padded[s,c,y2,x2] = {image[s,c,y2 − 1,x2 − 1] if x2 ≥ 1 and y2 ≥ 1 and y2
+    #     − 1 < 2 H and x2 − 1 < 2 W; 0 otherwise}  (n, 1, 2*H + 2, 2*W + 2)
     conv1_padded = np.zeros((n, 1, 2 * (1 + H), 2 * (1 + W)), dtype=image.dtype)
     conv1_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] = image
     # sum_W1_conv1_padded[s,a,y,x] = Σ_{c,u,v} W1[a,c,u,v] conv1_padded[s,c,u + y,v + x]
@@ -98,8 +100,8 @@ def forward(params, image, label, *, keep=0.5, drop_mask=None, rng=None):
     conv1 = sum_W1_conv1_padded + b1[:, None, None]
     # h1[s,a,y,x] = max(0, conv1[s,a,y,x])  (n, A, 2*H, 2*W)
     h1 = np.maximum(conv1, 0)
-    # conv2_padded[s,a,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} h1[s,a,y,x]
-    #     (n, A, 2*H + 2, 2*W + 2)
+    # conv2_padded[s,a,y2,x2] = {h1[s,a,y2 − 1,x2 − 1] if x2 ≥ 1 and y2 ≥ 1 and y2 − 1
+    #     < 2 H and x2 − 1 < 2 W; 0 otherwise}  (n, A, 2*H + 2, 2*W + 2)
     conv2_padded = np.zeros((n, A, 2 * (1 + H), 2 * (1 + W)), dtype=h1.dtype)
     conv2_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] = h1
     # sum_W2_conv2_padded[s,b,y,x] = Σ_{a,u,v} W2[b,a,u,v] conv2_padded[s,a,u + y,v + x]
@@ -264,8 +266,8 @@ def predict(params, image):
         image=(n, 1, 2 * H, 2 * W),
     )
 
-    # conv1_padded[s,c,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} image[s,c,y,x]
-    #     (n, 1, 2*H + 2, 2*W + 2)
+    # conv1_padded[s,c,y2,x2] = {image[s,c,y2 − 1,x2 − 1] if x2 ≥ 1 and y2 ≥ 1 and y2
+    #     − 1 < 2 H and x2 − 1 < 2 W; 0 otherwise}  (n, 1, 2*H + 2, 2*W + 2)
     conv1_padded = np.zeros((n, 1, 2 * (1 + H), 2 * (1 + W)), dtype=image.dtype)
     conv1_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] = image
     # sum_W1_conv1_padded[s,a,y,x] = Σ_{c,u,v} W1[a,c,u,v] conv1_padded[s,c,u + y,v + x]
@@ -280,8 +282,8 @@ def predict(params, image):
     conv1 = sum_W1_conv1_padded + b1[:, None, None]
     # h1[s,a,y,x] = max(0, conv1[s,a,y,x])  (n, A, 2*H, 2*W)
     h1 = np.maximum(conv1, 0)
-    # conv2_padded[s,a,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} h1[s,a,y,x]
-    #     (n, A, 2*H + 2, 2*W + 2)
+    # conv2_padded[s,a,y2,x2] = {h1[s,a,y2 − 1,x2 − 1] if x2 ≥ 1 and y2 ≥ 1 and y2 − 1
+    #     < 2 H and x2 − 1 < 2 W; 0 otherwise}  (n, A, 2*H + 2, 2*W + 2)
     conv2_padded = np.zeros((n, A, 2 * (1 + H), 2 * (1 + W)), dtype=h1.dtype)
     conv2_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] = h1
     # sum_W2_conv2_padded[s,b,y,x] = Σ_{a,u,v} W2[b,a,u,v] conv2_padded[s,a,u + y,v + x]

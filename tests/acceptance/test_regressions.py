@@ -446,3 +446,16 @@ def test_an_inverse_beside_an_exponential() -> None:
     x_, y_ = np.array([-800.0, 0, 800]), np.array([0, 0.5, 1])
     loss, grads = derive(net).load().value_and_grad({"x": x_})
     assert loss == y_.sum() and np.all(grads["x"] == y_ * (1 - y_))
+
+
+def test_a_guarded_read_is_printed_as_it_was_written() -> None:
+    """Σ_i δ(j, i + 1) x[i] is how it is derived, not what the user said."""
+    net = Network("guarded")
+    x = net.param("x", j)
+    l_ = indices("l", d + 1)
+    y = net.define("y", l_, Piecewise((x[l_ - 1], l_ >= 1), (0, True)))
+    net.loss(Sum(y[l_] ** 2, l_))
+    derived = derive(net)
+    line = "y[l] = {x[l − 1] if l ≥ 1; 0 otherwise}"
+    assert f"    {line}\n" in derived.source and f"# {line} " in derived.source
+    assert line in derived.text
