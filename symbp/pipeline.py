@@ -139,6 +139,11 @@ class Derivation:
         self._stable = stable
         self._schedule = schedule
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before relying on the module: a state that may underflow over many steps."""
+        return self._adjoint.program.notes
+
     @cached_property
     def latex(self) -> str:
         """The derivation as a LaTeX document."""
