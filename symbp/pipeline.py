@@ -5,7 +5,7 @@ declare → normalise → expose → differentiate → simplify → stabilise �
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -26,25 +26,35 @@ from symbp.ir.trace import Step
 from symbp.lower import lower
 from symbp.normalise import normalise
 from symbp.notation import lhs_text, text
+from symbp.optimizers import rule
 from symbp.rules.scaling import scaled
 from symbp.simplify import simplify
 from symbp.stabilise import expose, stabilise
+from symbp.stepping import stepping
 from symbp.sympify import to_sympy
 from symbp.targets import numpy as target
+from symbp.targets.update import with_update
+from symbp.update import Optimizer
 from symbp.verify import Report, verify
 
 Progress = Callable[[str], None]
 
 
 def derive(
-    net: Network, wrt: Iterable[str] | None = None, progress: Progress | None = None
+    net: Network,
+    wrt: Iterable[str] | None = None,
+    progress: Progress | None = None,
+    optimizer: str | Optimizer | Sequence[str | Optimizer] | None = None,
 ) -> Derivation:
     """Derive the gradients of a network's loss, or of a layer's outputs against any adjoint.
 
     `wrt` names the tensors to differentiate in; by default the parameters, and for a layer its real inputs too.
-    `progress` is told the name of each stage as it begins. Raises `ModelError` where the model is wrong.
+    `progress` is told the name of each stage as it begins. `optimizer` names the update that the module's `step` makes,
+    or several in a row, as in ["clip", "adam"]; a function of one's own can stand for a name. Raises `ModelError` where
+    the model is wrong.
     """
     tell = progress or (lambda stage: None)
+    update = None if optimizer is None else rule(optimizer)
     tell("normalise")
     declared = net.declared()
     names = _wrt(declared, wrt)
@@ -69,7 +79,12 @@ def derive(
     changed = stable.program.trace[len(program.trace) :]
     safe = tuple(step for step in changed if step.subject in computed)
     equations = tuple(f"{lhs_text(e.name, e.indices)} = {text(e.expr)}" for e in plain.equations)
-    source = emit(target.module(schedule, equations), __version__)
+    module = target.module(schedule, equations)
+    if update is not None:
+        steps = normalise(update.declared)
+        check_program(steps)
+        module = with_update(module, update.names, update.texts, stepping(steps))
+    source = emit(module, __version__)
     return Derivation(declared, plain, simple, safe, schedule, equations, source)
 
 
