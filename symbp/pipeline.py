@@ -6,6 +6,7 @@ declare → normalise → expose → differentiate → simplify → stabilise �
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,7 @@ from symbp.ir.nodes import Entry
 from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program, unshifted
 from symbp.ir.schedule import Schedule, assigns, check_schedule
 from symbp.ir.trace import Step
+from symbp.ir.update import UpdateProgram
 from symbp.lower import lower
 from symbp.normalise import normalise
 from symbp.notation import lhs_text, text
@@ -34,8 +36,9 @@ from symbp.stepping import stepping
 from symbp.sympify import to_sympy
 from symbp.targets import numpy as target
 from symbp.targets.update import with_update
-from symbp.update import Optimizer
+from symbp.update import Optimizer, Rule
 from symbp.verify import Report, verify
+from symbp.verify_step import verify_step
 
 Progress = Callable[[str], None]
 
@@ -85,7 +88,7 @@ def derive(
         check_program(steps)
         module = with_update(module, update.names, update.texts, stepping(steps))
     source = emit(module, __version__)
-    return Derivation(declared, plain, simple, safe, schedule, equations, source)
+    return Derivation(declared, plain, simple, safe, schedule, equations, source, update)
 
 
 def _wrt(declared: Declared, wrt: Iterable[str] | None) -> tuple[str, ...]:
@@ -124,6 +127,7 @@ class Derivation:
         schedule: Schedule,
         equations: tuple[str, ...],
         source: str,
+        update: Rule | None = None,
     ) -> None:
         self.name = declared.name
         self.equations = equations
@@ -133,16 +137,23 @@ class Derivation:
         self._adjoint = adjoint
         self._stable = stable
         self._schedule = schedule
+        self._update = update
 
     @cached_property
     def latex(self) -> str:
         """The derivation as a LaTeX document."""
-        return document(self._adjoint, None, self._program, self._stable)
+        return document(self._adjoint, None, self._program, self._stable, self._steps)
 
     @cached_property
     def text(self) -> str:
         """The derivation as plain text."""
-        return text_document(self._adjoint, self._program, self._stable)
+        return text_document(self._adjoint, self._program, self._stable, self._steps)
+
+    @cached_property
+    def _steps(self) -> UpdateProgram | None:
+        """The equations of the optimiser."""
+        update = self._update
+        return None if update is None else UpdateProgram(normalise(update.declared), update.texts)
 
     @cached_property
     def gradients(self) -> dict[str, str]:
@@ -168,8 +179,18 @@ class Derivation:
         return self._module
 
     def verify(self, module: ModuleType | None = None) -> Report:
-        """What a check of the module (by default the emitted one) against the declared equations measured."""
-        return verify(self._declared, module or self.load(), self._adjoint.wrt)
+        """What a check of the module (by default the emitted one) against the declared equations measured.
+
+        Its `step` is checked against the optimiser that was derived, or else the one that the module names. Raises
+        `ModelError` where it names one that is unknown.
+        """
+        module, wrt = module or self.load(), self._adjoint.wrt
+        report = verify(self._declared, module, wrt)
+        named = getattr(module, "OPTIMIZER", None)
+        update = rule(named) if self._update is None and named else self._update
+        declared = (update or rule("sgd")).declared
+        rows = verify_step(declared, module, self._declared, wrt, update is not None)
+        return replace(report, rows=(*report.rows, *rows))
 
     def write(self, folder: str | Path = "generated") -> list[Path]:
         """Write `<name>.py` and `<name>.tex`; both or neither. The paths."""

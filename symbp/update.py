@@ -11,6 +11,7 @@ from inspect import getdoc
 from typing import Any
 
 from symbp.declare import Network, as_number, indices, sizes
+from symbp.errors import ModelError
 from symbp.ir.network import Declaration, Declared
 from symbp.tensor import Tensor
 from symbp.validate import model_error, show
@@ -43,6 +44,7 @@ class Update(Network):
         `axes` are k and p, or k alone for a number that all entries share; `initial` is a number.
         """
         begin = as_number(f"state {show(name)}: initial", initial)
+        begin = int(begin) if begin.is_integer() else begin  # 0, as people write it
         return self.recurrent(name, axes or (self.k, self.p), over=self.k, initial=begin)
 
     @property
@@ -81,12 +83,12 @@ class Rule:
         gradient = self.update.gradient
         for name, part in zip(self.names, parts):
             if self.update.complete:
-                raise model_error(f"optimizer: {name} stands behind the one that ends the step")
+                raise ModelError(f"optimizer: {name} stands behind the one that ends the step")
             gradient = part(self.update, gradient)
             if not isinstance(gradient, Tensor):
-                raise model_error(f"optimizer: {name} gives {show(gradient)}, not a tensor")
+                raise ModelError(f"optimizer: {name} gives {show(gradient)}, not a tensor")
         if not self.update.complete:
-            raise model_error(
+            raise ModelError(
                 f"optimizer: {', '.join(self.names) or 'an empty list'} gives no new parameters; "
                 "name one behind it that does, as in ['clip', 'adam']"
             )

@@ -33,7 +33,7 @@ LAYERS = (
     ("evaluate",),
     ("sample",),
     ("invoke", "reference"),
-    ("verify", "explain", "files"),
+    ("verify", "verify_step", "explain", "files"),
     ("pipeline", "model_file"),
     ("",),  # symbp itself: what a user imports
     ("layers.*",),

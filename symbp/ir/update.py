@@ -1,4 +1,4 @@
-"""One step of training, ready to be printed: the shape of what `stepping` hands to a target."""
+"""One step of training: its equations, and ready to be printed what `stepping` hands to a target."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from sympy import Expr
 
 from symbp.ir.network import Declaration
+from symbp.ir.program import Program
 from symbp.ir.schedule import Assign
+
+
+@dataclass(frozen=True)
+class UpdateProgram:
+    """The equations of an update, and what its optimisers are: for the derivation."""
+
+    program: Program
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,10 @@ class _Placed(Printer):
         super().__init__(frame, where.get("w", "w"))
         self.where = where
 
+    @property
+    def dtype(self) -> str:
+        return super().dtype if self.frame else "float"
+
     def places(self, expr: Entry) -> Code:
         return Code(self.where.get(expr.tensor, expr.tensor), ATOM, expr.indices)
 
