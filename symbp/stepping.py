@@ -29,6 +29,7 @@ from symbp.ir.nodes import (
 from symbp.ir.program import Program, reached, unshifted
 from symbp.ir.schedule import Assign
 from symbp.ir.update import State, Stepping
+from symbp.validate import is_size
 
 PARAMETER, GRADIENT = "w", "g"
 
@@ -88,6 +89,12 @@ class _Step:
         for name in self.program.ends.values():
             raise ModelError(f"update: {name} is of the last step, which no step knows")
 
+    def check_sizes(self, eq: Equation, expr: Expr) -> None:
+        """Of the sizes a step knows the number of entries alone."""
+        sizes = {s for s in expr.free_symbols if is_size(s)} - {self.size}
+        for size in sorted(sizes, key=str):
+            raise ModelError(f"update: {eq.name} reads {size}, which no step knows", eq.where)
+
     # Statements
 
     def add(self, eq: Equation) -> None:
@@ -98,6 +105,7 @@ class _Step:
             )
         axes = eq.indices[1:]
         expr = self.within(eq, eq.expr)
+        self.check_sizes(eq, expr)
         meaning = unshifted(eq.expr, self.program)
         single = not axes and isinstance(expr, Reduce)
         for whole in () if single else [*_outermost(eq.expr)]:
