@@ -29,6 +29,7 @@ from symbp.ir.program import AdjointProgram, Program, reached
 from symbp.ir.slots import is_leaf
 from symbp.ir.trace import Step
 from symbp.naming import standard_names
+from symbp.quotients import Quotients
 from symbp.rewrite import tidy_sums
 from symbp.rules.exponentials import (
     exponentials,
@@ -49,6 +50,7 @@ def expose(program: Program, keep: Collection[str] = ()) -> Program:
 
     Tensors in `keep` stay as they are: a gradient in one of them is asked for.
     """
+    keep = {*keep, *program.fixed}
     definitions: dict[str, Equation] = {}
     declarations = dict(program.declarations)
     equations: list[Equation] = []
@@ -60,6 +62,14 @@ def expose(program: Program, keep: Collection[str] = ()) -> Program:
             reason = "an exponential below a fraction or a logarithm may overflow on its own"
             steps.append(Step(eq.name, "substitute", reason, eq.expr, named))
             eq = replace(eq, expr=named)
+        quotients = Quotients(eq, {*declarations})
+        split = quotients.apart()
+        if quotients.found and not has_exponential(split.expr):
+            reason = "a quotient of exponentials is a value of its own"
+            steps.append(Step(eq.name, "name", reason, eq.expr, split.expr))
+            equations += quotients.found
+            declarations |= {q.name: _declared(q) for q in quotients.found}
+            eq = split
         whole = replace(eq, expr=_inline(eq.expr, definitions))
         if (
             eq.name not in keep
@@ -75,6 +85,10 @@ def expose(program: Program, keep: Collection[str] = ()) -> Program:
     return replace(
         program, declarations=declarations, equations=kept, trace=(*program.trace, *steps)
     )
+
+
+def _declared(eq: Equation) -> Declaration:
+    return Declaration(eq.name, "defined", eq.indices, eq.where)
 
 
 def _with_exponents(
