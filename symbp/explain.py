@@ -5,15 +5,26 @@ in the order of a lecture: notation, equations, local partials, adjoints from th
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, TypeVar
 
 from sympy import Abs, Basic, Eq, Expr, Idx, Integer, Symbol, sign
 
 from symbp import notation
 from symbp.ir.functions import SafeInverse
 from symbp.ir.network import Declaration
-from symbp.ir.nodes import Delta, Entry, Index, Iverson, Reduce, size_of, walk
-from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program
+from symbp.ir.nodes import (
+    Delta,
+    Entry,
+    Index,
+    Iverson,
+    Reduce,
+    size_of,
+    substitute,
+    tensors_of,
+    transform,
+    walk,
+)
+from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program, unshifted
 from symbp.ir.trace import Step
 from symbp.naming import standard_names
 from symbp.notation.page import (
@@ -27,6 +38,7 @@ from symbp.notation.page import (
     latex_page,
     text_page,
 )  # fmt: skip
+from symbp.notation.style import Latex, Notation, Text
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -44,7 +56,7 @@ def document(
     `declared` is the program before any rewriting: it still has the equations that a rewriting made superfluous.
     `stable` are the steps from the formulas derived to those computed.
     """
-    derivation = _Derivation(adjoint, declared, _Latex(adjoint), gradients_code or {}, stable)
+    derivation = _Derivation(adjoint, declared, Latex(adjoint), gradients_code or {}, stable)
     title = rf"The gradient of \texttt{{{notation.escape(adjoint.program.name)}}}"
     return latex_page(title, derivation.sections())
 
@@ -53,32 +65,8 @@ def text_document(
     adjoint: AdjointProgram, declared: Program | None = None, stable: Sequence[Step] = ()
 ) -> str:
     """The same as plain Unicode text; a formula is never wrapped, so that it can be copied whole."""
-    derivation = _Derivation(adjoint, declared, _Text(adjoint), {}, stable)
+    derivation = _Derivation(adjoint, declared, Text(adjoint), {}, stable)
     return text_page(f"The gradient of {adjoint.program.name}", derivation.sections())
-
-
-class Notation(Protocol):
-    """How one kind of document writes things. Formulas are bare; `inline` sets one in a line of prose."""
-
-    scalar: str  # what is differentiated, in prose
-    loss: str  # the left side of the loss's equation
-    legend: str
-
-    def formula(self, expr: Basic) -> str: ...
-
-    def total_derivative(self, below: str) -> str: ...
-
-    def partial(self, above: str, below: str) -> str: ...
-
-    def sum(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str: ...
-
-    def brackets(self, formula: str) -> str: ...
-
-    def shape(self, sizes: tuple[Expr, ...]) -> str: ...
-
-    def inline(self, formula: str) -> str: ...
-
-    def prose(self, text: str) -> str: ...
 
 
 class _Derivation:
@@ -104,6 +92,12 @@ class _Derivation:
         self.write = write
         self.code = code
         self.stable = stable
+        shifts = adjoint.program.shifts
+        self.hidden = {*(s.name for s in shifts), *adjoint.program.ends.values()}
+
+    def formula(self, expr: Basic) -> str:
+        """A formula, with what is read of other steps written as such."""
+        return self.write.formula(unshifted(expr, self.program, self.adjoint.shifts))
 
     def sections(self) -> tuple[Section, ...]:
         found = (
@@ -144,8 +138,12 @@ class _Derivation:
             inverse, zero = self.symbol(SafeInverse(a)), self.symbol(Eq(a, 0))
             yield Prose(f"{inverse} is {self.symbol(1 / a)}, and 0 where {zero}.")
         yield from self.ranges()
-        rows = tuple(self.declaration(d) for d in self.program.declarations.values())
+        rows = tuple(self.declaration(d) for d in self.shown())
         yield Table(("tensor", "is", "shape"), rows)
+
+    def shown(self) -> Iterator[Declaration]:
+        """The tensors that have a name of their own."""
+        return (d for n, d in self.program.declarations.items() if n not in self.hidden)
 
     def ranges(self) -> Iterator[Block]:
         """Indices over the same range in one row; a primed index runs with the index that it is named after."""
@@ -179,12 +177,23 @@ class _Derivation:
         final = {eq.name: eq.expr for eq in self.program.equations}
         rows: list[Row] = []
         for eq in self.declared.equations:
+            if eq.name in self.hidden:
+                continue
             steps = [step for step in self.program.trace if step.subject == eq.name]
             first = steps[0].before if steps else eq.expr
             left = self.tensor(eq.name, eq.indices)
             rows += self.chained(left, first, steps, final.get(eq.name, eq.expr))
         if rows:
             yield Display(tuple(rows))
+        yield from self.boundaries()
+
+    def boundaries(self) -> Iterator[Block]:
+        """What stands for a recurrent tensor outside its steps."""
+        for source, group in _grouped(self.program.shifts, lambda s: s.source):
+            shift = group[0]
+            when = "before the first" if shift.by < 0 else "after the last"
+            left, right = self.inline(source, shift.indices), self.symbol(shift.outside)
+            yield Prose(f"{left} is {right} {when} step.")
 
     def partials(self) -> Iterator[Block]:
         """Each local partial as it is derived, with every δ, and then in terms of forward values."""
@@ -203,18 +212,55 @@ class _Derivation:
             yield Prose(self.paths(a))
             left = self.tensor(a.name, a.indices)
             rule = self.chain_rule(a, [partials[path, a.tensor] for path in a.paths])
-            rows = self.chained("" if rule else left, a.chain, a.steps, a.expr)
-            yield Display((*([Row(left, rule)] if rule else []), *rows))
+            rows = [*self.chained("" if rule else left, a.chain, a.steps, a.expr)]
+            later = self.of_next_step(a)
+            yield Display((*([Row(left, rule)] if rule else []), *rows, *later))
+            yield from self.beginning(a)
 
     def paths(self, a: Adjoint) -> str:
         """Which equations a tensor feeds: the terms of its total derivative."""
         own = self.inline(a.tensor, self.indices_of(a.tensor))
-        if not a.paths:
+        fed = [self.inline(path, self.indices_of(path)) for path in a.paths]
+        for shift in self.program.shifts:
+            read = self.inline(shift.name, shift.indices)
+            back = shift.by < 0
+            if shift.source == a.tensor and shift.name in self.names:
+                fed.append(f"the {'next' if back else 'previous'} step, as {read}")
+            if tensors_of(shift.outside) == (a.tensor,):
+                fed.append(f"the {'first' if back else 'last'} step, as {read}")
+        if not fed:
             return f"{own} feeds nothing that leads to {self.write.scalar}."
-        fed = " and ".join(self.inline(path, self.indices_of(path)) for path in a.paths)
-        if len(a.paths) == 1:
-            return f"{own} feeds {fed}."
-        return f"{own} feeds {fed}: the total derivative has one term for each path."
+        end = "." if len(fed) == 1 else ": the total derivative has one term for each path."
+        return f"{own} feeds {' and '.join(fed)}{end}"
+
+    def of_next_step(self, a: Adjoint) -> Iterator[Row]:
+        """The adjoint as a recurrence: what the next step adds in terms of that step's own adjoints."""
+        found = {b.name: b for b in self.adjoint.shifts}
+        adds = {x.name: x for x in self.adjoint.adjoints}
+
+        def visit(node: Basic) -> Basic | None:
+            if not isinstance(node, Entry) or node.tensor not in found:
+                return None
+            shift = found[node.tensor]
+            added = adds.get(shift.source)
+            if added is None:
+                return None
+            places = dict(zip(added.indices, node.indices))
+            at = node.indices[shift.axis] + shift.by
+            return substitute(added.expr, {**places, added.indices[shift.axis]: at})
+
+        after = transform(a.expr, visit)
+        if after != a.expr:
+            yield Row("", self.formula(standard_names(after, a.indices, self.program.indices)))
+
+    def beginning(self, a: Adjoint) -> Iterator[Block]:
+        """Where the recurrence of an adjoint begins."""
+        for shift in self.adjoint.shifts:
+            if shift.source == a.name:
+                when = "after the last" if shift.by > 0 else "before the first"
+                yield Prose(
+                    f"{self.inline(a.name, a.indices)} is {self.symbol(shift.outside)} {when} step."
+                )
 
     def chain_rule(self, a: Adjoint, partials: Sequence[Partial]) -> str:
         """Σ over paths of Σ_I ∂L/∂y[I] ∂y[I]/∂z[J], the partials not yet put in."""
@@ -228,6 +274,10 @@ class _Derivation:
             above = self.tensor(self.names[p.output], at)
             term = self.write.sum(summed, (above, self.local(p, at, a.indices)))
             (sums if summed else plain).append(term)
+        for shift in self.program.shifts:
+            if shift.source == a.tensor and shift.name in self.names and partials:
+                back = next(b for b in self.adjoint.shifts if b.source == self.names[shift.name])
+                plain.append(self.tensor(back.name, a.indices))
         if partials and a.tensor in self.adjoint.seeds:
             plain.append(self.tensor(self.adjoint.seeds[a.tensor], a.indices))
         return " + ".join([*plain, *map(self.write.brackets, sums[:-1]), *sums[-1:]])
@@ -251,7 +301,7 @@ class _Derivation:
             expr = found[name].expr if name in found else Entry(self.names[name], *indices)
             shape = self.write.shape(tuple(size_of(i) for i in indices))
             note = f"shape {shape}" if indices else shape
-            rows.append(Row(left, self.write.formula(expr), note))
+            rows.append(Row(left, self.formula(expr), note))
         if rows:
             yield Display(tuple(rows))
         lines = tuple(line for name in self.adjoint.wrt for line in self.code.get(name, ()))
@@ -270,23 +320,23 @@ class _Derivation:
         rows: list[Row] = []
         for step in self.stable:
             indices = self.indices_of(tensors.get(step.subject, step.subject))
-            rows.append(Row(self.tensor(step.subject, indices), self.write.formula(step.before)))
-            rows.append(Row("", self.write.formula(step.after)))
+            rows.append(Row(self.tensor(step.subject, indices), self.formula(step.before)))
+            rows.append(Row("", self.formula(step.after)))
         yield Display(tuple(rows))
 
     def chained(self, left: str, first: Expr, steps: Sequence[Step], last: Expr) -> Iterator[Row]:
         """left = first = … = last. A step that rewrites only a part stands as an equation of its own."""
-        shown = self.write.formula(first)
+        shown = self.formula(first)
         yield Row(left, shown)
         for step in steps:
-            before, after = self.write.formula(step.before), self.write.formula(step.after)
+            before, after = self.formula(step.before), self.formula(step.after)
             if before == shown != after:
                 yield Row("", after, self.note(step))
                 shown = after
             elif before != after:
                 yield Row(before, after, self.note(step))
-        if self.write.formula(last) != shown:
-            yield Row("", self.write.formula(last))
+        if self.formula(last) != shown:
+            yield Row("", self.formula(last))
 
     def note(self, step: Step) -> str:
         return self.write.prose(f"{step.rule}: {step.reason}" if step.reason else step.rule)
@@ -298,7 +348,7 @@ class _Derivation:
         """A tensor at indices; the loss by its sign."""
         if name == self.program.loss:
             return self.write.loss
-        return self.write.formula(Entry(name, *indices))
+        return self.formula(Entry(name, *indices))
 
     def local(self, p: Partial, output: tuple[Index, ...], wrt: tuple[Index, ...]) -> str:
         return self.write.partial(self.tensor(p.output, output), self.tensor(p.input, wrt))
@@ -307,7 +357,7 @@ class _Derivation:
         return self.write.inline(self.tensor(name, indices))
 
     def symbol(self, expr: Basic) -> str:
-        return self.write.inline(self.write.formula(expr))
+        return self.write.inline(self.formula(expr))
 
 
 def _grouped(items: Iterable[T], key: Callable[[T], K]) -> Iterable[tuple[K, list[T]]]:
@@ -319,73 +369,3 @@ def _grouped(items: Iterable[T], key: Callable[[T], K]) -> Iterable[tuple[K, lis
 
 
 # The two notations
-
-
-class _Latex:
-    scalar = r"$\mathcal{L}$"
-    loss = r"\mathcal{L}"
-    legend = (
-        r"A bar marks an adjoint, the total derivative: $\bar{z} = d \mathcal{L} / d z$. "
-        r"A local partial $\partial y / \partial z$ is that of one equation."
-    )
-
-    def __init__(self, adjoint: AdjointProgram) -> None:
-        self.adjoints = {name: tensor for tensor, name in adjoint.adjoint_names().items()}
-
-    def formula(self, expr: Basic) -> str:
-        return notation.latex(expr, self.adjoints)
-
-    def total_derivative(self, below: str) -> str:
-        return rf"\frac{{d \mathcal{{L}}}}{{d {below}}}"
-
-    def partial(self, above: str, below: str) -> str:
-        return rf"\frac{{\partial {above}}}{{\partial {below}}}"
-
-    def sum(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str:
-        return notation.sum_latex(indices, factors)
-
-    def brackets(self, formula: str) -> str:
-        return notation.enclose("(", formula, ")")
-
-    def shape(self, sizes: tuple[Expr, ...]) -> str:
-        product = r" \times ".join(map(self.formula, sizes))
-        return f"${product}$" if sizes else "scalar"
-
-    def inline(self, formula: str) -> str:
-        return f"${formula}$"
-
-    def prose(self, text: str) -> str:
-        return notation.prose(text)
-
-
-class _Text:
-    scalar = "L"
-    loss = "loss"
-    legend = "∂L/∂z is the adjoint of z, the total derivative; ∂y/∂z is the local partial of one equation."
-
-    def __init__(self, adjoint: AdjointProgram) -> None:
-        self.adjoints = {name: tensor for tensor, name in adjoint.adjoint_names().items()}
-
-    def formula(self, expr: Basic) -> str:
-        return notation.text(expr, self.adjoints)
-
-    def total_derivative(self, below: str) -> str:
-        return f"∂L/∂{below}"
-
-    def partial(self, above: str, below: str) -> str:
-        return f"∂{above}/∂{below}"
-
-    def sum(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str:
-        return notation.sum_text(indices, factors)
-
-    def brackets(self, formula: str) -> str:
-        return f"({formula})"
-
-    def shape(self, sizes: tuple[Expr, ...]) -> str:
-        return " × ".join(map(self.formula, sizes)) if sizes else "scalar"
-
-    def inline(self, formula: str) -> str:
-        return formula
-
-    def prose(self, text: str) -> str:
-        return text

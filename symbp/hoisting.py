@@ -97,6 +97,8 @@ class _Hoist:
     before: list[Assign]
 
     def __call__(self, expr: Expr, in_product: bool = False) -> Expr:
+        if isinstance(expr, Entry) and self.is_gathered(expr):
+            return self.sharing.extract(expr, self.home, self.before, f"{self.home.name}_given")
         if isinstance(expr, (Entry, Idx, Delta)) or not expr.args:
             return expr
         if not self.changes(expr):
@@ -115,6 +117,11 @@ class _Hoist:
 
     def changes(self, expr: Basic) -> bool:
         return any(t in self.changing for t in tensors_of(expr))
+
+    def is_gathered(self, entry: Entry) -> bool:
+        """Whether an entry is read at places of integers: for all steps at once, that is one call."""
+        gathered = any(isinstance(place, Entry) for place in entry.indices)
+        return gathered and not self.deep and not self.changes(entry)
 
     def take(self, expr: Expr) -> Expr:
         """A statement of its own for an expression that is worth one, else as it is."""

@@ -110,6 +110,8 @@ class Known:
 
     def sums(self, expr: Expr) -> Expr:
         """Sums that the equations name or fix, by their value, also where they are terms of other sums."""
+        if not any(map(is_sum, walk(expr))):
+            return expr
         found: Expr = transform(expr, lambda n: self._apart(n) if is_sum(n) else None)
         return found
 

@@ -213,8 +213,10 @@ class _Loops:
             if not isinstance(node, Entry) or node.tensor not in self.around:
                 return None
             gone = self.dropped(node.tensor)
-            name = self.renamed.get(node.tensor, node.tensor)
-            return Entry(name, *(p for k, p in enumerate(node.indices) if k not in gone))
+            name = self.renamed.get(node.tensor)
+            return Entry(
+                name or node.args[0], *(p for k, p in enumerate(node.indices) if k not in gone)
+            )
 
         found: Expr = transform(expr, visit)
         return found

@@ -25,6 +25,7 @@ from symbp.ir.nodes import (
 from symbp.ir.program import Adjoint, AdjointProgram, Program, reached
 from symbp.ir.schedule import Assign, Schedule, Statement, reads_of
 from symbp.looping import loop_variable, looped
+from symbp.masks import with_masks
 from symbp.rewrite import is_accumulated, max_over, product_over, tidy_sums
 from symbp.share import Sharing, worth_sharing
 from symbp.validate import RESERVED
@@ -54,6 +55,7 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
         for a in _live(adjoint)
         for s in sharing.slopes(_assigned(a, adjoint, meanings))
     ]
+    forward, backward = with_masks(forward, backward, sharing)
     for assign in (*forward, *backward):
         sharing.count(assign.expr)
 

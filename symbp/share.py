@@ -100,6 +100,10 @@ class Sharing:
         return [*before, done]
 
     def _visit(self, expr: Expr, home: Assign, before: list[Assign], top: bool = False) -> Expr:
+        if isinstance(expr, Entry) and any(isinstance(p, Entry) for p in expr.indices):
+            form, order = canonical(expr)  # gathered before, for a loop
+            name, axes = self.values.get(form, (expr.tensor, ()))
+            return expr if name == expr.tensor else Entry(name, *(order[k] for k in axes))
         if isinstance(expr, (Entry, Idx)) or not expr.args:
             return expr
         if isinstance(expr, Mul) and expr.args[0].is_Rational:

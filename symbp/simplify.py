@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from sympy import Add, Basic, Expr, Idx, Mul, Pow, expand_mul
+from sympy import Add, Basic, Expr, Idx, Integer, Mul, Pow, expand_mul
 
 from symbp.contraction import split_wide
 from symbp.ir.nodes import (
+    Cases,
     Entry,
     Reduce,
     entries,
@@ -155,16 +156,24 @@ class _Simplify:
 
     def tidy(self, expr: Expr) -> Expr:
         """Constant factors before sums, sums merged, common factors before terms; whatever of it costs least."""
-        plain = tidy_sums(sift(expr))
+        plain = tidy_sums(sift(transform(expr, _scaled)))
         known = self.known.sums(plain)
         if known != plain:
             known = tidy_sums(known)
         if not has_exponential(known):  # those are made safe as they stand
             known = split_wide(known)
         (plain,) = unify([known])
-        merged = merge_sums(plain)
-        forms = (plain, merged, factored(plain), factored(merged))
-        return min(reversed(forms), key=cost)
+        forms = dict.fromkeys((merge_sums(plain), plain))
+        return min((*map(factored, forms), *forms), key=cost)
+
+
+def _scaled(node: Basic) -> Expr | None:
+    """{c if P; 0 otherwise} = c {1 if P; 0 otherwise} for a number c."""
+    if not isinstance(node, Cases) or len(node.branches) > 1 or node.otherwise != 0:
+        return None
+    (value, condition) = node.branches[0]
+    is_plain = value != 1 and not any(isinstance(n, (Entry, Idx)) for n in walk(value))
+    return value * Cases(Integer(1), condition, Integer(0)) if is_plain else None
 
 
 def _definition(node: Basic, source: Adjoint) -> Expr | None:

@@ -49,6 +49,7 @@ def expose(program: Program, keep: Collection[str] = ()) -> Program:
 
     Tensors in `keep` stay as they are: a gradient in one of them is asked for.
     """
+    keep = {*keep, *program.fixed}
     definitions: dict[str, Equation] = {}
     declarations = dict(program.declarations)
     equations: list[Equation] = []

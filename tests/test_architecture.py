@@ -25,7 +25,7 @@ LAYERS = (
     ("rules.*", "targets.*", "expressions", "initial", "share", "sympify"),
     ("hoisting", "derivative"),
     ("looping",),
-    ("known",),
+    ("known", "masks"),
     ("declare", "normalise", "differentiate", "simplify", "stabilise", "lower", "emit"),
     ("direct",),
     ("evaluate",),

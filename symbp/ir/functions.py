@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Basic, Eq, Expr, Function, Ge, Gt, Le, Lt, Max, Min, S, exp, log
+from sympy import Basic, Eq, Expr, Function, Ge, Gt, Le, Lt, Max, Min, S, Symbol, exp, log
 
 from symbp.ir.nodes import Entry, Iverson, walk
 from symbp.ir.slots import Slot
+
+
+class Mask(Symbol):
+    """The name of an array of booleans: [P] for a condition P on indices."""
 
 
 class Largest(Function):

@@ -38,6 +38,7 @@ class Assign:
     meaning: Expr
     like: str  # a tensor with the working dtype, read where `expr` itself reads none
     owned: bool = False  # whether it is handed to the user, and so must be no view of another array
+    is_mask: bool = False  # whether its values are booleans, read through a `Mask`
     at: tuple[Expr, ...] | None = None
     label: tuple[Index, ...] | None = None
 

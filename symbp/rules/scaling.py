@@ -37,6 +37,7 @@ from symbp.ir.nodes import (
 from symbp.ir.program import Program, Shift, arranged, reads_between
 from symbp.ir.trace import Step
 from symbp.naming import bound_indices, fresh_index
+from symbp.rules.log_space import in_log_space
 
 
 class _Unscaled(Exception):
@@ -50,9 +51,10 @@ def scaled(program: Program, keep: Collection[str] = ()) -> Program:
             states = [s for s in program.shifts if loop.axes.get(s.name) == s.axis]
             if len(states) == 1 and abs(states[0].by) == 1:
                 try:
-                    program = _Scaling(program, loop, states[0], keep).program()
+                    divided = _Scaling(program, loop, states[0], keep).program()
                 except _Unscaled:
                     continue
+                program = in_log_space(program, loop, states[0]) or divided
     return program
 
 

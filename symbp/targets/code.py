@@ -138,7 +138,8 @@ def _smaller_first(
 
     So the whole is gone over less often.
     """
-    homes = dict.fromkeys(frozenset(c.axes) for c in above if 0 < len(c.axes) < len(axes))
+    arrays = [c for c in above if c.kind == "float"]
+    homes = dict.fromkeys(frozenset(c.axes) for c in arrays if 0 < len(c.axes) < len(axes))
     rest_above, rest_below = list(above), list(below)
     found = []
     for home in homes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sympy import Abs, And, Basic, Not, Or
 from sympy.core.relational import Eq, Ge, Gt, Le, Lt, Ne, Relational
 
 from symbp.errors import CompilerError
+from symbp.ir.functions import Mask
 from symbp.ir.nodes import Entry, Index, walk
 from symbp.targets.code import AND, ATOM, COMPARE, NEGATE, OR, Code, align, union
 
@@ -18,6 +20,8 @@ Show = Callable[[Basic], Code]
 
 def condition(expr: Basic, value: Show, position: Show, frame: Sequence[Index]) -> Code:
     """A relation, or relations joined by and, or, not: of values, or of integers by their positions."""
+    if isinstance(expr, Eq) and _is_masked(expr.args[0]):
+        return replace(position(expr.args[0]), kind="bool")
     if isinstance(expr, Relational):
         real = any(isinstance(n, Entry) and not n.is_whole for n in walk(expr))
         sides = [value(a) if real else _whole_number(a, position) for a in expr.args]
@@ -34,6 +38,10 @@ def condition(expr: Basic, value: Show, position: Show, frame: Sequence[Index]) 
         text = f" {word} ".join(align(p, axes).at(level + 1) for p in parts)
         return Code(text, level, axes, "bool")
     raise CompilerError(f"the NumPy target has no text for the condition {expr}")
+
+
+def _is_masked(side: Basic) -> bool:
+    return isinstance(side, Entry) and isinstance(side.args[0], Mask)
 
 
 def _whole_number(side: Basic, position: Show) -> Code:

@@ -74,7 +74,7 @@ from symbp.targets.code import (
     union,
 )  # fmt: skip
 from symbp.targets.conditions import condition
-from symbp.targets.contraction import contract
+from symbp.targets.contraction import contract, product
 from symbp.targets.kinds import has_root, inverse, is_decimal, is_python_number
 from symbp.targets.places import positions, read, rows_of, scatter_add, scattered
 
@@ -339,7 +339,7 @@ class Printer:
                 arrays.append(divisor)
             else:
                 arrays[home] = Mul(arrays[home], divisor, evaluate=False)
-        code = contract([inner.numeric(inner(a)) for a in arrays], bound, inner.frame)
+        code = contract(inner.numbers([inner(a) for a in arrays]), bound, inner.frame)
         if not numbers:
             return code
         return multiply_numbers(self.product_parts(Mul(*numbers)), code, self.frame)
@@ -357,6 +357,17 @@ class Printer:
     def numeric(self, code: Code) -> Code:
         """The code as numbers of the working dtype where it is a comparison."""
         return self._cast([code])[0]
+
+    def numbers(self, codes: list[Code]) -> list[Code]:
+        """Operands of a contraction as numbers: a comparison goes with one that has its axes, or is made one."""
+        found = [c for c in codes if c.kind != "bool"]
+        for test in (c for c in codes if c.kind == "bool"):
+            home = next((k for k, c in enumerate(found) if set(test.axes) <= set(c.axes)), None)
+            if home is None:
+                found.append(self.numeric(test))
+            else:
+                found[home] = product((found[home], test), self.frame)
+        return found
 
     def product_parts(self, expr: Expr) -> tuple[list[Code], list[Code]]:
         """A product of Python numbers as what stands above and below the line."""

@@ -123,7 +123,7 @@ def _indices_in_order(expr: Expr) -> list[Index]:
 def _whole(printer: Printer, assign: Assign, expr: Expr, owned: bool) -> str:
     """An expression as an array with exactly the axes of the left side, in a buffer of its own."""
     code = printer(expr)
-    if code.kind == "bool":
+    if code.kind == "bool" and not assign.is_mask:
         code = Code(f"({code.text}).astype({printer.dtype})", ATOM, code.axes)
     if not assign.indices:
         return (
