@@ -15,9 +15,11 @@ from symbp.ir.nodes import (
     Entry,
     Index,
     Reduce,
+    Slope,
     factors,
     free_indices,
     rebuild,
+    size_of,
     summands,
     transform,
     walk,
@@ -26,7 +28,7 @@ from symbp.ir.program import Adjoint, AdjointProgram, Program, reached
 from symbp.ir.schedule import Assign, Schedule, Statement, reads_of
 from symbp.looping import loop_variable, looped
 from symbp.masks import with_masks
-from symbp.rewrite import is_accumulated, max_over, product_over, tidy_sums
+from symbp.rewrite import is_accumulated, max_over, tidy_sums
 from symbp.share import Sharing, worth_sharing
 from symbp.validate import RESERVED
 
@@ -147,7 +149,7 @@ def _without_noise(expr: Expr, means: Mapping[str, Expr]) -> Expr:
         if isinstance(node, Reduce) and node.reducer == "maximum":
             return max_over(node.body, node.indices)
         if isinstance(node, Reduce) and node.reducer == "product":
-            return product_over(node.body, node.indices)
+            return _product_over(node.body, node.indices)
         return None
 
     def whole(node: Basic) -> Basic | None:
@@ -156,6 +158,13 @@ def _without_noise(expr: Expr, means: Mapping[str, Expr]) -> Expr:
         return Integer(round(node)) if close else None
 
     return tidy_sums(transform(transform(expr, visit), whole))
+
+
+def _product_over(body: Expr, bound: tuple[Index, ...]) -> Expr:
+    """Π_c f = f to the power n, for n values of an index that f lacks."""
+    used = [i for i in bound if i in free_indices(body)]
+    repeated = Mul(*(size_of(i) for i in bound if i not in used))
+    return (Reduce("product", body, *used) if used else body) ** repeated
 
 
 def _assigned(a: Adjoint, adjoint: AdjointProgram, meanings: dict[str, Expr]) -> Assign:
@@ -246,10 +255,11 @@ def _half(assign: Assign) -> Expr | None:
         return None  # a loop computes the parts of its own step alone
     if isinstance(expr, Reduce) and free_indices(expr) != frozenset(assign.indices):
         return expr
-    bodies = {n.body for n in walk(expr) if isinstance(n, Reduce)}
-    parts = [n for n in walk(expr) if n is not expr and n not in bodies and worth_sharing(n)]
-    whole = _length(expr)
-    return min(parts, key=lambda n: abs(2 * _length(n) - whole), default=None)
+    whole = {expr, *(n.body for n in walk(expr) if isinstance(n, Reduce))}
+    whole.update(n.reduction for n in walk(expr) if isinstance(n, Slope))
+    parts = [n for n in walk(expr) if n not in whole and worth_sharing(n)]
+    length = _length(expr)
+    return min(parts, key=lambda n: abs(2 * _length(n) - length), default=None)
 
 
 def _length(expr: Expr) -> int:

@@ -11,6 +11,7 @@ from symbp.ir.nodes import (
     Entry,
     Index,
     Reduce,
+    Slope,
     prime,
     rebuild,
     substitute,
@@ -73,18 +74,24 @@ def standard_names(expr: Expr, free: Iterable[Index], pool: tuple[Index, ...]) -
     return _standard(expr, frozenset(free), pool)
 
 
-def _standard(expr: Expr, taken: frozenset[Index], pool: tuple[Index, ...]) -> Expr:
+def _standard(
+    expr: Expr, taken: frozenset[Index], pool: tuple[Index, ...], sort: bool = True
+) -> Expr:
     if not expr.args or isinstance(expr, Idx):
         return expr
     if not isinstance(expr, Reduce):
-        return rebuild(expr, [_standard(a, taken, pool) for a in expr.args])
+        # a slope has a place for each index of its reduction, in their order
+        sort = not isinstance(expr, Slope)
+        return rebuild(expr, [_standard(a, taken, pool, sort) for a in expr.args])
     mapping: dict[Basic, Expr] = {}
     used = set(taken)
     for index in expr.indices:
         mapping[index] = _first_free(index, used, pool)
         used.add(mapping[index])
     body = substitute(expr.body, mapping)
-    indices = sorted(mapping.values(), key=lambda i: pool.index(i) if i in pool else len(pool))
+    indices = list(mapping.values())
+    if sort:
+        indices.sort(key=lambda i: pool.index(i) if i in pool else len(pool))
     return Reduce(expr.args[0], _standard(body, frozenset(used), pool), *indices)
 
 

@@ -5,11 +5,13 @@ declare → normalise → expose → differentiate → simplify → stabilise �
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from sympy import Integer
 
 from symbp import __version__
 from symbp.declare import Network
@@ -19,7 +21,7 @@ from symbp.errors import ModelError
 from symbp.explain import document, text_document
 from symbp.files import write_files
 from symbp.ir.network import Declared
-from symbp.ir.nodes import Entry
+from symbp.ir.nodes import Entry, size_of
 from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program, unshifted
 from symbp.ir.schedule import Schedule, assigns, check_schedule
 from symbp.ir.trace import Step
@@ -68,7 +70,7 @@ def derive(
     computed = {a.name for a in assigns((*schedule.forward, *schedule.backward))}
     changed = stable.program.trace[len(program.trace) :]
     safe = tuple(step for step in changed if step.subject in computed)
-    equations = tuple(f"{lhs_text(e.name, e.indices)} = {text(e.expr)}" for e in plain.equations)
+    equations = tuple(_equations(plain))
     source = emit(target.module(schedule, equations), __version__)
     return Derivation(declared, plain, simple, safe, schedule, equations, source)
 
@@ -92,9 +94,27 @@ def _wrt(declared: Declared, wrt: Iterable[str] | None) -> tuple[str, ...]:
 
 def _meanings(plain: Program, adjoint: AdjointProgram) -> dict[str, Any]:
     """What each line of the module computes, as the user wrote it or as it was derived."""
-    return {eq.name: unshifted(eq.expr, plain) for eq in plain.equations} | {
-        a.name: unshifted(a.expr, plain, adjoint.shifts) for a in adjoint.adjoints
+    program = adjoint.program
+    scaled = {step.subject for step in program.trace if step.rule == "scale"}
+    written = {eq.name: eq.expr for eq in program.equations}
+    written |= {eq.name: eq.expr for eq in plain.equations if eq.name not in scaled}
+    return {name: unshifted(expr, program) for name, expr in written.items()} | {
+        a.name: unshifted(a.expr, program, adjoint.shifts) for a in adjoint.adjoints
     }
+
+
+def _equations(program: Program) -> Iterator[str]:
+    """The equations as they are declared, as text, and what stands for a recurrent tensor before its first step."""
+    begins = {s.source: s for s in program.shifts}
+    for eq in program.equations:
+        if eq.name in program.ends.values():
+            continue
+        if eq.name in begins:
+            shift = begins[eq.name]
+            outside = Integer(-1) if shift.by < 0 else size_of(shift.over)
+            places = (outside if i == shift.over else i for i in shift.indices)
+            yield f"{text(Entry(eq.name, *places))} = {text(shift.outside)}"
+        yield f"{lhs_text(eq.name, eq.indices)} = {text(unshifted(eq.expr, program))}"
 
 
 class Derivation:
@@ -162,15 +182,16 @@ class Derivation:
 
     def gradient(self, name: str) -> Any:
         """dL/d`name` as SymPy, in index form, in terms of forward values and adjoints (of z: a tensor dz)."""
-        adjoint = next((a for a in self._adjoint.adjoints if a.tensor == name), None)
+        whole = self._adjoint
+        adjoint = next((a for a in whole.adjoints if a.tensor == name), None)
         if adjoint is None:
-            wanted = (*self._adjoint.wrt, *_wrt(self._declared, [name]))
-            again = simplify(differentiate(expose(self._program, wanted), wanted))
-            adjoint = next((a for a in again.adjoints if a.tensor == name), None)
+            wanted = (*whole.wrt, *_wrt(self._declared, [name]))
+            whole = simplify(differentiate(expose(self._program, wanted), wanted))
+            adjoint = next((a for a in whole.adjoints if a.tensor == name), None)
         if adjoint is None:  # of an output that nothing else reads: the adjoint that is given
             given = Entry(self._adjoint.seeds[name], *self._adjoint.program.indices_of(name))
-            return to_sympy(given, self._indices())
-        return to_sympy(adjoint.expr, self._indices())
+            return to_sympy(given, _indices(self._adjoint))
+        return to_sympy(adjoint.expr, _indices(whole))
 
     def partial(self, output: str, wrt: str) -> Any:
         """∂output/∂wrt of the one equation that defines `output`, as SymPy: all axes of `output`, then all of `wrt`."""
@@ -181,14 +202,16 @@ class Derivation:
                 f"partial: {output!r} is not defined by an equation; these are: {defined}"
             )
         _wrt(self._declared, [wrt])
-        return to_sympy(partial(self._program, eq, wrt).expr, self._indices())
-
-    def _indices(self) -> dict[str, tuple[Any, ...]]:
-        indices = {n: d.indices for n, d in self._declared.declarations.items()}
-        return indices | {a: indices[t] for a, t in self._adjoint.tensors().items() if t in indices}
+        return to_sympy(partial(self._program, eq, wrt).expr, _indices(self._adjoint))
 
     def __repr__(self) -> str:
         return f"<Derivation of {self.name}: gradients of {', '.join(self._adjoint.wrt)}>"
+
+
+def _indices(adjoint: AdjointProgram) -> dict[str, tuple[Any, ...]]:
+    """The axes of every tensor and of every adjoint, those of parts that are tensors of our own too."""
+    indices = {n: d.indices for n, d in adjoint.program.declarations.items()}
+    return indices | {a: indices[t] for a, t in adjoint.tensors().items() if t in indices}
 
 
 __all__ = ["Derivation", "derive"]

@@ -183,13 +183,6 @@ def max_over(body: Expr, bound: tuple[Index, ...]) -> Expr:
     return body - inside + Reduce("maximum", inside, *used) if used else body
 
 
-def product_over(body: Expr, bound: tuple[Index, ...]) -> Expr:
-    """Π_c f = f to the power n, for n values of an index that f lacks."""
-    used = [i for i in bound if i in free_indices(body)]
-    repeated = Mul(*(size_of(i) for i in bound if i not in used))
-    return (Reduce("product", body, *used) if used else body) ** repeated
-
-
 def _without(items: tuple[Expr, ...], item: Expr) -> list[Expr]:
     out = list(items)
     out.remove(item)

@@ -29,6 +29,7 @@ from symbp.ir.program import AdjointProgram, Program, reached
 from symbp.ir.slots import is_leaf
 from symbp.ir.trace import Step
 from symbp.naming import standard_names
+from symbp.quotients import Quotients
 from symbp.rewrite import tidy_sums
 from symbp.rules.exponentials import (
     exponentials,
@@ -61,6 +62,13 @@ def expose(program: Program, keep: Collection[str] = ()) -> Program:
             reason = "an exponential below a fraction or a logarithm may overflow on its own"
             steps.append(Step(eq.name, "substitute", reason, eq.expr, named))
             eq = replace(eq, expr=named)
+        quotients = Quotients(eq, declarations)
+        split = quotients.apart()
+        if quotients.found:
+            reason = "a quotient of exponentials is a value of its own"
+            steps.append(Step(eq.name, "name", reason, eq.expr, split.expr))
+            equations += quotients.found
+            eq = split
         whole = replace(eq, expr=_inline(eq.expr, definitions))
         if (
             eq.name not in keep

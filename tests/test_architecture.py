@@ -23,7 +23,7 @@ LAYERS = (
     ("contraction", "shapes", "validate"),
     ("exhaustive", "maximum", "ranges", "recurrence", "tensor"),
     ("rules.*", "targets.*", "expressions", "initial", "share", "sympify"),
-    ("hoisting", "derivative"),
+    ("hoisting", "derivative", "quotients"),
     ("looping",),
     ("known", "masks"),
     ("declare", "normalise", "differentiate", "simplify", "stabilise", "lower", "emit"),

@@ -306,7 +306,7 @@ def test_names_that_the_module_needs(name: str) -> None:
         ("net.random('rng', s, p=0.5)", ["random rng", "the emitted module needs this name"]),
         ("net.random('f', 3, p=0.5)", ["f", "3 is no index"]),
         ("net.output(net.random('f', s, p=0.5))", ["output f", "kind random"]),
-        ("net.recurrent('f', s, over=s, initial=0)", ["f", "not supported yet"]),
+        ("net.recurrent('f', s, over=i, initial=0)", ["f[s]", "over=i", "none of its indices"]),
         ("net.expect(b > 0)", ["expect", "not supported yet"]),
         ("Network('numpy')", ["network numpy", "hide"]),
     ],

@@ -167,6 +167,15 @@ def test_a_branch_is_read_only_where_its_condition_holds() -> None:
     assert result(mask, (i,))[2] == X[2]
 
 
+def test_conditions_on_indices_are_exact_whatever_the_numbers_are() -> None:
+    """With noise in the last digit of every sum, i + 1 < n would hold of the last i too."""
+    for condition in (n > i + 1, i < n - 1, n / 2 > i / 2 + sp.Rational(1, 2)):
+        expr = Sum(Piecewise((x[i + 1], condition), (0, True)), i)
+        for _ in range(8):
+            got = result(expr, numbers=Multiprecision(30, noise=True).numbers).item()
+            assert abs(got - X[1:].sum()) < 1e-12
+
+
 def test_an_index_outside_its_axis_is_an_error() -> None:
     with pytest.raises(CompilerError, match=r"x\[i \+ 1\].*length 4"):
         result(x[i + 1], (i,))

@@ -270,15 +270,6 @@ def is_placed(place: Basic) -> bool:
     return isinstance(place, Entry) or (not isinstance(place, Idx) and bool(free_indices(place)))
 
 
-def arranged(entry: Entry) -> frozenset[Index]:
-    """The indices of an entry whose positions are written out, since they move together with a gather's."""
-    if not any(isinstance(p, Entry) for p in entry.indices):
-        return frozenset()
-    moved = frozenset().union(*(free_indices(p) for p in entry.indices if isinstance(p, Entry)))
-    plain = [p for p in entry.indices if isinstance(p, Idx)]
-    return frozenset(i for i in plain if i in moved or plain.count(i) > 1)
-
-
 def walk(expr: Basic) -> Iterator[Basic]:
     """Every subexpression, the whole first. The ranges inside an index are no subexpressions."""
     yield expr

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sympy import Expr, Idx, Symbol
+from sympy import Basic, Expr, Idx, Symbol
 
 from symbp.errors import CompilerError
 from symbp.ir.nodes import (
@@ -14,7 +14,6 @@ from symbp.ir.nodes import (
     Index,
     Reduce,
     Slope,
-    arranged,
     entries,
     free_indices,
     size_of,
@@ -210,6 +209,20 @@ def symbols_of(assign: Assign) -> tuple[str, ...]:
         for index in assign.indices:
             take(size_of(index))
     return tuple(found)
+
+
+def is_gathered(place: Basic) -> bool:
+    """Whether it depends on the values of an integer tensor: w[s], 1 + w[s]."""
+    return any(isinstance(n, Entry) for n in walk(place))
+
+
+def arranged(entry: Entry) -> frozenset[Index]:
+    """The indices of an entry whose positions are written out, since they move together with a gather's."""
+    if not any(map(is_gathered, entry.indices)):
+        return frozenset()
+    moved = frozenset[Index]().union(*map(free_indices, filter(is_gathered, entry.indices)))
+    plain = [p for p in entry.indices if isinstance(p, Idx)]
+    return frozenset(i for i in plain if i in moved or plain.count(i) > 1)
 
 
 def check_schedule(schedule: Schedule) -> None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sympy import Basic, Expr, Idx, Mul, Symbol
+from sympy import Basic, Expr, Idx, Mul, S, Symbol, expand
 
 from symbp.ir.nodes import (
     Delta,
     Entry,
+    Head,
     Index,
-    arranged,
     factors,
     free_indices,
     is_placed,
     size_of,
     substitute,
+    summands,
 )
+from symbp.ir.schedule import arranged, is_gathered
 from symbp.shapes import tuple_code
 from symbp.targets.code import ATOM, Code, add, align, multiply, union
 from symbp.validate import line
@@ -30,9 +32,9 @@ def read(entry: Entry, frame: Sequence[Index], number: Number) -> Code:
     places = entry.indices
     if all(isinstance(p, Idx) for p in places) and len(set(places)) == len(places):
         return Code(entry.tensor, ATOM, places)
-    if any(is_placed(p) and not isinstance(p, Entry) for p in places):
+    if any(is_placed(p) and not is_gathered(p) for p in places):
         return read(_straightened(entry, number), frame, number)
-    if any(isinstance(p, Entry) for p in places):
+    if any(map(is_gathered, places)):
         return _gather(entry, frame, number)
     slots = [":" if isinstance(p, Idx) else number(p).text for p in places]
     axes = tuple(p for p in places if isinstance(p, Idx))
@@ -50,7 +52,7 @@ def _straightened(entry: Entry, number: Number) -> Entry:
     """The entry of a view on the tensor whose axes are the indices themselves: slices and windows taken."""
     slots, windows, places = [], [], []
     for axis, place in enumerate(entry.indices):
-        if isinstance(place, Entry) or not is_placed(place):
+        if is_gathered(place) or not is_placed(place):
             slots.append(":")
             places.append(place)
             continue
@@ -92,23 +94,21 @@ def _slice(start: Expr, index: Index, step: Expr, number: Number) -> str:
 
 
 def positions(place: Expr, frame: Sequence[Index], number: Number) -> Code:
-    """A place as an array of integers: 0, 1, … for an index."""
+    """A place as an array of integers: 0, 1, … for an index, the values of an integer tensor, and sums of these."""
     if isinstance(place, Idx):
         return Code(f"np.arange({number(size_of(place)).text})", ATOM, (place,))
     if isinstance(place, Entry):
         return read(place, frame, number)
-    start, steps = line(place)
-    terms = []
-    for index, step in steps.items():
-        minus = step.could_extract_minus_sign()
-        code = positions(index, frame, number)
-        factor = number(-step if minus else step)
-        terms.append(
-            (
-                -1 if minus else 1,
-                multiply([factor, code], (), frame) if factor.text != "1" else code,
-            )
-        )
+    terms, start = [], S.Zero
+    for term in summands(expand(place.replace(Head, lambda index: index))):
+        source = next((f for f in factors(term) if isinstance(f, (Idx, Entry))), None)
+        if source is None:
+            start += term
+            continue
+        minus = term.could_extract_minus_sign()
+        step, code = number(abs(term / source)), positions(source, frame, number)
+        several = step.text != "1"
+        terms.append((-1 if minus else 1, multiply([step, code], (), frame) if several else code))
     if not terms:
         return number(place)
     return add([*terms, *([(1, number(start))] if start != 0 else [])], frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -36,7 +37,7 @@ from .variation import Definition, positive, variation
 
 n, d, h, k = sizes("n d h k")
 s, u = indices("s u", n)
-j, m = indices("j m", d)
+j, m, j_ = indices("j m j_", d)
 a = indices("a", h)
 i, c = indices("i c", k)
 
@@ -315,3 +316,77 @@ def test_rounding_on_the_way_is_no_error_of_the_module() -> None:
         abs(oracle.smooth(alone, direction).derivatives["x"] - here),
     )
     assert off[0] > 100 * off[1]
+
+
+def window_at_zero(net: Network) -> None:
+    """h_p = (Σ_a x_{p+a})² read at p = 0 alone: of x its first entries, not all of them."""
+    x = net.param("x", indices("e", n + h - 1))
+    y = net.define("y", s, Sum(x[s + a], a) ** 2)
+    net.output(net.define("z", (), y[0]))
+
+
+def maximum_over_unordered_indices(net: Network) -> None:
+    """Ties over (i, a), which the model names in another order than it declares them."""
+    z, x = net.param("z", a), net.param("x", s, i)
+    net.output(net.define("y", s, Maximum(x[s, i] * z[a], i, a)))
+
+
+def product_with_a_fixed_place(net: Network) -> None:
+    x = net.param("x", i, c)
+    net.loss(Product(KroneckerDelta(0, s) * x[i, i] / 2 + 1, s, i))
+
+
+def product_of_noise(net: Network) -> None:
+    """Where the output is predicted, Π_a (p/2 + 1) over nothing that varies is a power."""
+    x, mask = net.param("x", s), net.random("mask", a, p=0.5)
+    net.output(net.define("y", s, Product(mask[a] / 2 + 1, a) * x[s]))
+
+
+def a_product_in_a_long_statement(net: Network) -> None:
+    x, e = net.param("x", i, j), net.input("e", a)
+    before = exp(x[i, j - 1] / 4) / 2 + 1
+    f = Piecewise((before, j >= 1), (exp(e[0] / 4) / 2 + 1, True))
+    y = net.define("y", (s, j), Product(f, i))
+    net.loss(Sum(y[s, j], s, j))
+
+
+def branches_of_no_entries(net: Network) -> None:
+    """Where h = 1, a range of h − 1 indices is empty: in a window, and in a product."""
+    x, w, y = net.param("x", a), net.param("w", a), net.param("y", a, i)
+    p = net.define("p", a, Product(Piecewise((y[a - 1, i], a >= 1), (1, True)), i))
+    net.loss(Sum(p[a], a) * Sum(Piecewise((x[a - 1] * w[h - 1 - a], a >= 1), (0, True)), a))
+
+
+def gathered_from_what_is_shifted(net: Network) -> None:
+    """The gradient of x goes to the places 1 + w[s]."""
+    w, x, b = net.input("w", s, integer=True), net.param("x", indices("e", d + 2)), net.param("b")
+    y = net.define("y", j, x[j + 1] ** 2 * b)
+    net.loss(Sum(y[w[s]] ** 2 * y[w[0]], s))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        gathered_from_what_is_shifted,
+        window_at_zero,
+        maximum_over_unordered_indices,
+        product_with_a_fixed_place,
+        product_of_noise,
+        a_product_in_a_long_statement,
+        branches_of_no_entries,
+    ],
+)
+def test_verified(build: Callable[[Network], None]) -> None:
+    net = Network(build.__name__)
+    build(net)
+    report = derive(net).verify()
+    assert report.ok, report
+
+
+def test_the_gradient_through_a_part_that_is_a_tensor_of_our_own() -> None:
+    """d.gradient names the adjoint of log y, which the model does not declare."""
+    net = Network("exposed")
+    x, w = net.param("x", j), net.param("w", i, j)
+    y = net.define("y", i, exp(Sum(w[i, j] * x[j], j) / 4))
+    net.loss(Sum(tanh(y[i]), i) + Sum(x[j] * y[0] / (1 + (x[j] * y[0]) ** 2), j))
+    assert derive(net).gradient("x").has(Sum)

@@ -1,4 +1,4 @@
-"""How long derivation takes: `symbp derive` as a whole process beside `import sympy`, and depth.
+"""How long derivation takes: `symbp derive` and `symbp latex` as whole processes beside `import sympy`, and depth.
 
     python tests/benchmarks/derivation_time.py [MODEL.py ...]
 
@@ -31,15 +31,18 @@ def seconds(command: list[str]) -> float:
 
 
 def whole_process(model: Path) -> None:
-    """Verification and writing included."""
+    """`symbp derive`, verification and writing included; and `symbp latex`, which derives and writes the document."""
     run = "import sys; from symbp.cli import main; sys.argv = ['symbp', *sys.argv[1:]]; main()"
+    importing = [sys.executable, "-c", "import sympy"]
+    texts = []
     with tempfile.TemporaryDirectory() as folder:
-        derivation = [sys.executable, "-c", run, "derive", str(model), "-o", folder]
-        importing = [sys.executable, "-c", "import sympy"]
-        seconds(derivation), seconds(importing)  # warm the disk's cache
-        ratios = [seconds(derivation) / seconds(importing) for _ in range(ROUNDS)]
-    low, median, high = min(ratios), statistics.median(ratios), max(ratios)
-    print(f"{model.stem:24} {median:5.2f} x import sympy   ({low:.2f} … {high:.2f})")
+        for command in (["derive", str(model), "-o", folder], ["latex", str(model)]):
+            process = [sys.executable, "-c", run, *command]
+            seconds(process), seconds(importing)  # warm the disk's cache
+            ratios = [seconds(process) / seconds(importing) for _ in range(ROUNDS)]
+            low, median, high = min(ratios), statistics.median(ratios), max(ratios)
+            texts.append(f"{command[0]} {median:5.2f} x   ({low:.2f} … {high:.2f})")
+    print(f"{model.stem:20} {'   '.join(texts)}", flush=True)
 
 
 def deep(layers: int) -> Network:
