@@ -133,7 +133,8 @@ class _Hoist:
         constant = self.over not in free_indices(expr)
         merged = not self.deep and worth_sharing(expr)
         placed = any(isinstance(n, Delta) for n in walk(expr))
-        if not (entry and (merged or constant and cost(expr) > 0 or placed)):
+        value = entry and isinstance(expr, Expr)  # and no condition
+        if not (value and (merged or constant and cost(expr) > 0 or placed)):
             return rebuild(expr, [self(a) for a in expr.args])
         return self.sharing.extract(expr, self.home, self.before, f"{self.home.name}_given")
 
