@@ -86,7 +86,7 @@ def _labels(rng: Any, n: int, T: int, sizes: Mapping[str, int]) -> Arrays:
     path = np.zeros((n, 2 * count + 1), int)
     path[:, 1::2] = rng.integers(1, sizes["k"], (n, count))
     end = 2 * rng.integers(0, count + 1, n)
-    repeats = [np.sum(p[3:e:2] == p[1 : e - 2 : 2]) for p, e in zip(path, end)]
+    repeats = [np.sum(np.diff(p[1:e:2]) == 0) for p, e in zip(path, end)]
     least = np.maximum(end // 2 + repeats, 1)
     return {"path": path, "last": rng.integers(least - 1, T), "end": end}
 
