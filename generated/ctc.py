@@ -94,7 +94,7 @@ def forward(params, path, last, end):
     # ends[s] = Σ_i {final[s,i] if i ≥ end[s] − 1 and i ≤ end[s]; 0 otherwise}  (n,)
     ends = np.where(
         (np.arange(1 + 2 * U) <= end[:, None]) & (
-            np.arange(1 + 2 * U) >= (end + -1)[:, None]
+            np.arange(1 + 2 * U) >= (end - 1)[:, None]
         ),
         final,
         0,
@@ -114,7 +114,7 @@ def backward(params, cache):
     #     (n, 2*U + 1)
     dfinal = -(
         (np.arange(1 + 2 * U) <= end[:, None]) & (
-            np.arange(1 + 2 * U) >= (end + -1)[:, None]
+            np.arange(1 + 2 * U) >= (end - 1)[:, None]
         )
     ).astype(ends.dtype) / (n * ends[:, None])
     dy = np.empty((n, T, k), dtype=y.dtype)

@@ -391,8 +391,6 @@ def backward(params, cache):
         - (dlnf_hat * lnf_hat).sum(axis=2, keepdims=True) / (H * d) * lnf_hat
         - dlnf_hat.sum(axis=2, keepdims=True) / (H * d)
     )
-    # datt_scores_given[t,t2] = {1 if mask[t,t2] = 1; 0 otherwise}  (T, T)
-    datt_scores_given = (mask).astype(wte.dtype)
     dln1w = np.empty((L, H * d), dtype=wte.dtype)
     dln1b = np.empty((L, H * d), dtype=wte.dtype)
     dWq = np.empty((L, H, d, H * d), dtype=wte.dtype)
@@ -449,12 +447,12 @@ def backward(params, cache):
         #     − Σ_t' ∂L/∂att_weights[l,b,h,t,t'] att_weights[l,b,h,t,t']) {1 if t
         #     ≥ t2; 0 otherwise}  (B, H, T, T)
         datt_scores = (
-            datt_scores_given
-            * att_weights[l]
+            att_weights[l]
             * (
                 datt_weights
                 - (datt_weights * att_weights[l]).sum(axis=3, keepdims=True)
             )
+            * mask
         )
         # ∂L/∂v[l,b,h,t,e] = Σ_t2 ∂L/∂att[l,b,h,t2,e] att_weights[l,b,h,t2,t]
         #     (B, H, T, d)

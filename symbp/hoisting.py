@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from sympy import Add, Basic, Expr, Idx, Mul
 
+from symbp.ir.functions import Mask
 from symbp.ir.loops import Loop, names_in
 from symbp.ir.nodes import (
     Delta,
@@ -129,11 +130,11 @@ class _Hoist:
             number, rest = expr.as_coeff_Mul()
             if number != 1:
                 return number * self.take(rest)
-        entry = any(isinstance(n, Entry) for n in walk(expr))
+        entry = any(isinstance(n, Entry) and not isinstance(n.args[0], Mask) for n in walk(expr))
         constant = self.over not in free_indices(expr)
         merged = not self.deep and worth_sharing(expr)
         placed = any(isinstance(n, Delta) for n in walk(expr))
-        value = entry and isinstance(expr, Expr)  # and no condition
+        value = entry and isinstance(expr, Expr)  # no condition
         if not (value and (merged or constant and cost(expr) > 0 or placed)):
             return rebuild(expr, [self(a) for a in expr.args])
         return self.sharing.extract(expr, self.home, self.before, f"{self.home.name}_given")
