@@ -99,6 +99,7 @@ def forward(params, path, last, end):
         final,
         0,
     ).sum(axis=1)
+    # loss = −(1 / n) Σ_s log(ends[s])
     loss = -(log_alpha_size[np.arange(n), last] + np.log(ends)).sum() / n
 
     cache = (path, last, end, reached, ends, alpha_size, reached_given, T, U, k, n)
@@ -160,7 +161,7 @@ def step(params, grads, learning_rate):
         params[name] -= float(learning_rate) * grads[name]
 
 
-def _init_even(rng, shape, dtype):
+def _init_even(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     return np.full(shape, 1 / shape[-1])
 
 

@@ -295,6 +295,7 @@ def forward(params, token, target):
     sum_exp_logits = exp_logits.sum(axis=2)
     # y[b,t,v] = exp(logits[b,t,v]) / Σ_v' exp(logits[b,t,v'])  (B, T, V)
     y = exp_logits / sum_exp_logits[:, :, None]
+    # loss = −(1 / (B T)) Σ_{b,t} log(y[b,t,target[b,t]])
     loss = -(
         logits[np.arange(B)[:, None], np.arange(T), target]
         - max_logits
@@ -723,11 +724,11 @@ def step(params, grads, learning_rate):
         params[name] -= float(learning_rate) * grads[name]
 
 
-def _init_small(rng, shape, dtype):
+def _init_small(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     return rng.normal(0, 0.02, shape)
 
 
-def _init_smaller(rng, shape, dtype):
+def _init_smaller(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     """Of what 2 L projections add to one sum."""
     return rng.normal(0, 0.02 / np.sqrt(2 * shape[0]), shape)
 
