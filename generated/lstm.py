@@ -118,6 +118,7 @@ def forward(params, x, target, h0, c0):
     sum_exp_logits = exp_logits.sum(axis=2)
     # y[s,t,v] = exp(logits[s,t,v]) / Σ_v' exp(logits[s,t,v'])  (n, T, k)
     y = exp_logits / sum_exp_logits[:, :, None]
+    # loss = −(1 / (T n)) Σ_{s,t} log(y[s,t,target[s,t]])
     loss = -(
         logits[np.arange(n)[:, None], np.arange(T), target]
         - max_logits
@@ -141,18 +142,14 @@ def backward(params, cache):
     dh_given = dlogits @ V
     # dc_given[s,t,a] = o[s,t,a] (1 − r[s,t,a]²)  (n, T, u)
     dc_given = o * (1 - r**2)
-    # dz_given[s,t,q,a] = δ_{2,q} (1 − g[s,t,a]²)  (n, T, 4, u)
-    dz_given = np.zeros((n, T, 4, u), dtype=g.dtype)
-    dz_given[:, :, 2] = 1 - g**2
-    # dz_given_2[s,t,q,a] = δ_{1,q} f[s,t,a] (1 − f[s,t,a])  (n, T, 4, u)
-    dz_given_2 = np.zeros((n, T, 4, u), dtype=f.dtype)
-    dz_given_2[:, :, 1] = f * (1 - f)
-    # dz_given_3[s,t,q,a] = δ_{0,q} i[s,t,a] (1 − i[s,t,a])  (n, T, 4, u)
-    dz_given_3 = np.zeros((n, T, 4, u), dtype=i.dtype)
-    dz_given_3[:, :, 0] = i * (1 - i)
-    # dz_given_4[s,t,q,a] = δ_{3,q} o[s,t,a] (1 − o[s,t,a])  (n, T, 4, u)
-    dz_given_4 = np.zeros((n, T, 4, u), dtype=o.dtype)
-    dz_given_4[:, :, 3] = o * (1 - o)
+    # dz_given[s,t,a] = 1 − g[s,t,a]²  (n, T, u)
+    dz_given = 1 - g**2
+    # dz_given_2[s,t,a] = f[s,t,a] (1 − f[s,t,a])  (n, T, u)
+    dz_given_2 = f * (1 - f)
+    # dz_given_3[s,t,a] = i[s,t,a] (1 − i[s,t,a])  (n, T, u)
+    dz_given_3 = i * (1 - i)
+    # dz_given_4[s,t,a] = o[s,t,a] (1 − o[s,t,a])  (n, T, u)
+    dz_given_4 = o * (1 - o)
     dz = np.empty((n, T, 4, u), dtype=U.dtype)
     dh_before = np.zeros((n, u), dtype=U.dtype)
     dc_before = np.zeros((n, u), dtype=U.dtype)
@@ -173,12 +170,12 @@ def backward(params, cache):
         # ∂L/∂z[s,t,q,a] = δ_{0,q} ∂L/∂i[s,t,a] i[s,t,a] (1 − i[s,t,a])
         #     + δ_{1,q} ∂L/∂f[s,t,a] f[s,t,a] (1 − f[s,t,a]) + δ_{2,q} ∂L/∂g[s,t,a] (1
         #     − g[s,t,a]²) + δ_{3,q} ∂L/∂o[s,t,a] o[s,t,a] (1 − o[s,t,a])  (n, 4, u)
-        dz[:, t] = (
-            df[:, None, :] * dz_given_2[:, t]
-            + dg[:, None, :] * dz_given[:, t]
-            + di[:, None, :] * dz_given_3[:, t]
-            + do[:, None, :] * dz_given_4[:, t]
-        )
+        step_value = np.zeros((n, 4, u), dtype=di.dtype)
+        step_value[:, 0] = di * dz_given_3[:, t]
+        step_value[:, 1] = df * dz_given_2[:, t]
+        step_value[:, 2] = dg * dz_given[:, t]
+        step_value[:, 3] = do * dz_given_4[:, t]
+        dz[:, t] = step_value
         # ∂L/∂h_before[s,t,a] = Σ_{q,b} ∂L/∂z[s,t,q,b] U[q,b,a]  (n, u)
         dh_before = np.tensordot(dz[:, t], U, axes=([1, 2], [0, 1]))
         # ∂L/∂c_before[s,t,a] = ∂L/∂c[s,t,a] f[s,t,a]  (n, u)
@@ -279,7 +276,7 @@ def step(params, grads, learning_rate):
         params[name] -= float(learning_rate) * grads[name]
 
 
-def _init_uniform(rng, shape, dtype):
+def _init_uniform(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     """As PyTorch has it: within ±1/√u."""
     limit = 1 / np.sqrt(shape[1])
     return rng.uniform(-limit, limit, shape)
