@@ -219,12 +219,13 @@ def _loops_apart(assign: Assign, sharing: Sharing, done: list[Assign]) -> Assign
             rest = Mul(*(f for f in factors(node.body) if f not in factors(part)))
             after = Reduce(node.args[0], rest * entry, *node.indices)
             assign, node = replace(assign, expr=_replace(assign.expr, node, after)), after
-    names: dict[Expr, Expr] = {}
+    names: dict[Expr, Index] = {}
     for node in [n for n in walk(assign.expr) if is_accumulated(n)]:
         for index in node.indices:
             if index.name in sharing.taken or not index.name.isidentifier():
                 stem = index.name.rstrip("'")  # which other indices of the statement may have
-                names[index] = loop_variable(index, {*sharing.taken, stem})
+                others = {n.name for i, n in names.items() if i != index}
+                names[index] = loop_variable(index, {*sharing.taken, stem, *others})
     return assign if not names else replace(assign, expr=assign.expr.xreplace(names))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from sympy import Add, Basic, Expr, Function, Mul, Pow, log
 
-from symbp.ir.network import Declaration, Equation
+from symbp.ir.network import Equation
 from symbp.ir.nodes import Entry, Index, Reduce, entries, factors, free_indices, rebuild, walk
 from symbp.rules.exponentials import exponent_of, exponentials, is_quotient
 
@@ -20,7 +20,7 @@ class Quotients:
     """Takes the quotients out of one equation; `found` are the equations for them."""
 
     eq: Equation
-    declarations: dict[str, Declaration]
+    taken: set[str]
     known: dict[Expr, Entry] = field(default_factory=dict)
     found: list[Equation] = field(default_factory=list)
 
@@ -52,9 +52,9 @@ class Quotients:
         if quotient not in self.known:
             stem = f"{self.eq.name}_quotient"
             names = (stem, *(f"{stem}_{k}" for k in range(2, 99)))
-            name = next(n for n in names if n not in self.declarations)
+            name = next(n for n in names if n not in self.taken)
+            self.taken.add(name)
             own = tuple(i for i in axes if i in free_indices(quotient))
-            self.declarations[name] = Declaration(name, "defined", own, self.eq.where)
             self.found.append(Equation(name, own, quotient, self.eq.where))
             self.known[quotient] = Entry(name, *own)
         return self.known[quotient]

@@ -62,12 +62,13 @@ def expose(program: Program, keep: Collection[str] = ()) -> Program:
             reason = "an exponential below a fraction or a logarithm may overflow on its own"
             steps.append(Step(eq.name, "substitute", reason, eq.expr, named))
             eq = replace(eq, expr=named)
-        quotients = Quotients(eq, declarations)
+        quotients = Quotients(eq, {*declarations})
         split = quotients.apart()
-        if quotients.found:
+        if quotients.found and not has_exponential(split.expr):
             reason = "a quotient of exponentials is a value of its own"
             steps.append(Step(eq.name, "name", reason, eq.expr, split.expr))
             equations += quotients.found
+            declarations |= {q.name: _declared(q) for q in quotients.found}
             eq = split
         whole = replace(eq, expr=_inline(eq.expr, definitions))
         if (
@@ -84,6 +85,10 @@ def expose(program: Program, keep: Collection[str] = ()) -> Program:
     return replace(
         program, declarations=declarations, equations=kept, trace=(*program.trace, *steps)
     )
+
+
+def _declared(eq: Equation) -> Declaration:
+    return Declaration(eq.name, "defined", eq.indices, eq.where)
 
 
 def _with_exponents(

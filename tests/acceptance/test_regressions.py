@@ -295,6 +295,15 @@ def test_a_root_of_a_size_below_a_mask_is_a_number() -> None:
     assert ", d, 1)" not in derive(net).source
 
 
+def test_a_root_of_a_constant_is_read_only_where_its_branch_is_taken() -> None:
+    """Python's (−1)**0.5 is complex."""
+    net = Network("rooted")
+    x, lam = net.param("x", s), net.constant("lam", 1.0)
+    net.loss(Sum(Piecewise((x[s] * sqrt(lam), lam > 0), (x[s] ** 2, True)), s))
+    loss, grads = run(load(net), frozen({"x": np.ones(3)}), lam=-1.0)
+    assert loss == 3 and grads["x"].dtype == np.float64 and (grads["x"] == 2).all()
+
+
 def test_rounding_on_the_way_is_no_error_of_the_module() -> None:
     """x + b, less its mean, keeps what rounding of x + b leaves: which rounding x alone does not show."""
     net = Network("centred")
@@ -364,9 +373,18 @@ def gathered_from_what_is_shifted(net: Network) -> None:
     net.loss(Sum(y[w[s]] ** 2 * y[w[0]], s))
 
 
+def loops_over_one_letter(net: Network) -> None:
+    """Two bound indices, s and s', become the variables of two loops."""
+    x = net.param("x", s, u)
+    y = net.define("y", (s, u), tanh(x[s, u]))
+    peak = Maximum(y[s, n - 1] * x[s, 0], s)
+    net.loss(Sum(y[n - 1 - s, n - 1 - u] * peak, s, u) ** 2)
+
+
 @pytest.mark.parametrize(
     "build",
     [
+        loops_over_one_letter,
         gathered_from_what_is_shifted,
         window_at_zero,
         maximum_over_unordered_indices,
