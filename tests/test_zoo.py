@@ -21,7 +21,9 @@ ROOT = Path(__file__).parent.parent
 GENERATED = ROOT / "generated"
 MODELS = sorted(p for p in (ROOT / "symbp" / "zoo").glob("*.py") if p.stem != "__init__")
 
-KINKS = {"mlp", "dropout_mlp", "character_mlp", "lenet", "digits_cnn", "transformer"}
+KINKS = {"mlp", "dropout_mlp", "character_mlp", "lenet", "digits_cnn", "residual_mlp"}
+
+COMPLEX_STEPS = 1e-10  # what they are allowed where nothing vanishes
 
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)
 
@@ -61,8 +63,9 @@ def test_it_is_right(model: Path) -> None:
     ordinary = [r for r in gradients if r.dtype == "float64" and not r.extreme]
     assert ordinary
     if {r.method for r in ordinary} == {"complex steps"}:
-        assert max(r.error for r in ordinary) <= 1e-12
-    else:  # of a ReLU, a maximum or a mask
+        # beside what rounding alone is of a gradient that nearly vanishes, as below a norm over one number
+        assert max(r.error - (r.tolerance - COMPLEX_STEPS) for r in ordinary) <= 1e-12
+    else:  # of a ReLU or a maximum
         assert model.stem in KINKS
 
 

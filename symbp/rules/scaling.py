@@ -10,7 +10,7 @@ does not depend on c, and no gradient goes through it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from sympy import Abs, Add, Basic, Eq, Expr, Mul, Number, Pow, S, exp, log
