@@ -106,7 +106,7 @@ def forward(params, x, t):
     emb = C[x]
     # embcat[s,m] = Σ_{r,e} δ_{d r + e,m} emb[s,r,e]  (n, 3*d)
     embcat = np.zeros((n, 3 * d), dtype=emb.dtype)
-    _windows(embcat, (1, 0, (d, 3), (1, d)))[...] += emb.swapaxes(-1, -2)
+    _windows(embcat, (1, 0, (d, 3), (1, d)))[...] = emb.swapaxes(-1, -2)
     # hprebn[s,a] = b1[a] + Σ_m W1[a,m] embcat[s,m]  (n, u)
     hprebn = embcat @ W1.T + b1
     # bnmeani[a] = (1 / n) Σ_s hprebn[s,a]  (u,)
@@ -144,12 +144,9 @@ def forward(params, x, t):
         x,
         t,
         embcat,
-        bndiff,
-        bnvar,
         bnvar_inv,
         bnraw,
         h,
-        logprobs,
         exp_logits,
         inverse_sum_exp_logits,
         d,
@@ -163,19 +160,15 @@ def forward(params, x, t):
 def backward(params, cache):
     """Gradients of the loss in every parameter, shaped as the parameters."""
     W1 = np.asarray(params["W1"])
-    b1 = np.asarray(params["b1"])
     bngain = np.asarray(params["bngain"])
     W2 = np.asarray(params["W2"])
     (
         x,
         t,
         embcat,
-        bndiff,
-        bnvar,
         bnvar_inv,
         bnraw,
         h,
-        logprobs,
         exp_logits,
         inverse_sum_exp_logits,
         d,
@@ -184,26 +177,25 @@ def backward(params, cache):
         u,
     ) = cache
 
-    # ∂L/∂logprobs[s,i] = −δ_{i,t[s]} / n  (n, k)
-    dlogprobs = np.zeros((n, k), dtype=logprobs.dtype)
-    dlogprobs[np.arange(n), t] -= 1 / n
-    # ∂L/∂logits[s,i] = ∂L/∂logprobs[s,i] + exp(logits[s,i] − logit_maxes[s])
-    #     / (n counts_sum_inv[s] (Σ_v exp(logits[s,v] − logit_maxes[s]))²)  (n, k)
-    dlogits = inverse_sum_exp_logits[:, None] * exp_logits / n + dlogprobs
+    # ∂L/∂logits[s,i] = exp(logits[s,i] − logit_maxes[s])
+    #     / (n counts_sum_inv[s] (Σ_v exp(logits[s,v] − logit_maxes[s]))²) − δ_{i,t[s]}
+    #     / n  (n, k)
+    dlogits = (inverse_sum_exp_logits / n)[:, None] * exp_logits
+    dlogits[np.arange(n), t] -= 1 / n
     # ∂L/∂hpreact[s,a] = (1 − h[s,a]²) Σ_v ∂L/∂logits[s,v] W2[v,a]  (n, u)
     dhpreact = (1 - h**2) * (dlogits @ W2)
-    # ∂L/∂bnraw[s,a] = ∂L/∂hpreact[s,a] bngain[a]  (n, u)
-    dbnraw = bngain * dhpreact
-    # ∂L/∂bndiff2[s,a] = −(Σ_s' ∂L/∂bnraw[s',a] bndiff[s',a]) / ((1e−05
-    #     + bnvar[a])^(3/2) · 2 (n − 1))  (n, u)
-    dbndiff2 = np.broadcast_to(
-        -(bndiff * dbnraw).sum(axis=0) / (2 * (n - 1) * (bnvar + 1e-05) ** 1.5), (n, u)
-    ).copy()
-    # ∂L/∂bndiff[s,a] = 2 ∂L/∂bndiff2[s,a] bndiff[s,a] + ∂L/∂bnraw[s,a] bnvar_inv[a]
-    #     (n, u)
-    dbndiff = bnvar_inv * dbnraw + 2 * bndiff * dbndiff2
-    # ∂L/∂hprebn[s,a] = ∂L/∂bndiff[s,a] − (1 / n) Σ_s' ∂L/∂bndiff[s',a]  (n, u)
-    dhprebn = dbndiff - dbndiff.sum(axis=0, keepdims=True) / n
+    # sum_dhpreact[a] = Σ_s ∂L/∂hpreact[s,a]  (u,)
+    sum_dhpreact = dhpreact.sum(axis=0)
+    # sum_bnraw_dhpreact[a] = Σ_s ∂L/∂hpreact[s,a] bnraw[s,a]  (u,)
+    sum_bnraw_dhpreact = (bnraw * dhpreact).sum(axis=0)
+    # ∂L/∂hprebn[s,a] = bngain[a] bnvar_inv[a] (∂L/∂hpreact[s,a] − (1
+    #     / n) (Σ_s' ∂L/∂hpreact[s',a])
+    #     − bnraw[s,a] (Σ_s' ∂L/∂hpreact[s',a] bnraw[s',a]) / (n − 1))  (n, u)
+    dhprebn = (
+        bngain
+        * bnvar_inv
+        * (dhpreact - sum_bnraw_dhpreact / (n - 1) * bnraw - sum_dhpreact / n)
+    )
     # ∂L/∂embcat[s,m] = Σ_a ∂L/∂hprebn[s,a] W1[a,m]  (n, 3*d)
     dembcat = dhprebn @ W1
     # ∂L/∂C[v,e] = Σ_{s,r} δ_{v,x[s,r]} ∂L/∂embcat[s,d r + e]  (k, d)
@@ -213,11 +205,11 @@ def backward(params, cache):
     # ∂L/∂W1[a,m] = Σ_s ∂L/∂hprebn[s,a] embcat[s,m]  (u, 3*d)
     dW1 = dhprebn.T @ embcat
     # ∂L/∂b1[a] = 0  (u,)
-    db1 = np.full((u,), 0, dtype=b1.dtype)
+    db1 = np.zeros((u,), dtype=W1.dtype)
     # ∂L/∂bngain[a] = Σ_s ∂L/∂hpreact[s,a] bnraw[s,a]  (u,)
-    dbngain = (bnraw * dhpreact).sum(axis=0)
+    dbngain = sum_bnraw_dhpreact.copy()
     # ∂L/∂bnbias[a] = Σ_s ∂L/∂hpreact[s,a]  (u,)
-    dbnbias = dhpreact.sum(axis=0)
+    dbnbias = sum_dhpreact.copy()
     # ∂L/∂W2[i,a] = Σ_s ∂L/∂logits[s,i] h[s,a]  (k, u)
     dW2 = dlogits.T @ h
     # ∂L/∂b2[i] = Σ_s ∂L/∂logits[s,i]  (k,)
@@ -283,13 +275,13 @@ def predict(params, x, bnmean_running, bnvar_running):
     emb = C[x]
     # embcat[s,m] = Σ_{r,e} δ_{d r + e,m} emb[s,r,e]  (n, 3*d)
     embcat = np.zeros((n, 3 * d), dtype=emb.dtype)
-    _windows(embcat, (1, 0, (d, 3), (1, d)))[...] += emb.swapaxes(-1, -2)
+    _windows(embcat, (1, 0, (d, 3), (1, d)))[...] = emb.swapaxes(-1, -2)
     # hprebn[s,a] = b1[a] + Σ_m W1[a,m] embcat[s,m]  (n, u)
     hprebn = embcat @ W1.T + b1
     # hpreact_y[s,a] = bnbias[a] + bngain[a] (hprebn[s,a] − bnmean_running[a]) / √(1e−05
     #     + bnvar_running[a])  (n, u)
     hpreact_y = (
-        bngain * (hprebn - bnmean_running) / np.sqrt(bnvar_running + 1e-05) + bnbias
+        bngain / np.sqrt(bnvar_running + 1e-05) * (hprebn - bnmean_running) + bnbias
     )
     # h_y[s,a] = tanh(hpreact_y[s,a])  (n, u)
     h_y = np.tanh(hpreact_y)
@@ -348,7 +340,7 @@ def _windows(array, *windows):
         ends = [step * (count - 1) for count, step in zip(counts, steps)]
         low = start + sum(end for end in ends if end < 0)
         high = start + sum(end for end in ends if end > 0)
-        if low < 0 or high >= array.shape[axis]:
+        if 0 not in counts and (low < 0 or high >= array.shape[axis]):
             raise ValueError(f"a window from {low} to {high} leaves axis {axis}")
         strides[axis] = tuple(step * array.strides[axis] for step in steps)
         shape[axis], first[axis] = counts, slice(start, None)

@@ -78,13 +78,13 @@ def forward(params, image, label, *, keep=0.5, drop_mask=None, rng=None):
         label=(n,),
     )
     _check_gather("label", label, "prob", 1, k)
-    keep = float(keep)
+    keep = _number("keep", keep)
     drop_mask = _bernoulli("drop_mask", drop_mask, rng, keep, (n, B, H, W), W1.dtype)
 
     # conv1_padded[s,c,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} image[s,c,y,x]
     #     (n, 1, 2*H + 2, 2*W + 2)
     conv1_padded = np.zeros((n, 1, 2 * (1 + H), 2 * (1 + W)), dtype=image.dtype)
-    conv1_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] += image
+    conv1_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] = image
     # sum_W1_conv1_padded[s,a,y,x] = Σ_{c,u,v} W1[a,c,u,v] conv1_padded[s,c,u + y,v + x]
     #     (n, A, 2*H, 2*W)
     sum_W1_conv1_padded = np.tensordot(
@@ -100,7 +100,7 @@ def forward(params, image, label, *, keep=0.5, drop_mask=None, rng=None):
     # conv2_padded[s,a,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} h1[s,a,y,x]
     #     (n, A, 2*H + 2, 2*W + 2)
     conv2_padded = np.zeros((n, A, 2 * (1 + H), 2 * (1 + W)), dtype=h1.dtype)
-    conv2_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] += h1
+    conv2_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] = h1
     # sum_W2_conv2_padded[s,b,y,x] = Σ_{a,u,v} W2[b,a,u,v] conv2_padded[s,a,u + y,v + x]
     #     (n, B, 2*H, 2*W)
     sum_W2_conv2_padded = np.tensordot(
@@ -151,7 +151,10 @@ def forward(params, image, label, *, keep=0.5, drop_mask=None, rng=None):
 
 
 def backward(params, cache):
-    """Gradients of the loss in every parameter, shaped as the parameters."""
+    """Gradients of the loss in every parameter, shaped as the parameters.
+
+    Entries that tie for a maximum or minimum share its gradient equally.
+    """
     W2 = np.asarray(params["W2"])
     W3 = np.asarray(params["W3"])
     (
@@ -175,24 +178,24 @@ def backward(params, cache):
     # ∂L/∂z[s,i] = (prob[s,i] − δ_{i,label[s]}) / n  (n, k)
     dz = prob / n
     dz[np.arange(n), label] -= 1 / n
-    # ∂L/∂pool[s,b,p,q] = (drop_mask[s,b,p,q] / keep) Σ_i ∂L/∂z[s,i] W3[i,b,p,q]
-    #     (n, B, H, W)
-    dpool = drop_mask * np.tensordot(dz, W3, axes=([1], [0])) / keep
     # ties_h2[s,b,p,w,q,z] = [h2[s,b,2 p + w,2 q + z] = max_{w',w''} h2[s,b,2 p + w',2 q
     #     + w'']]  (n, B, H, 2, W, 2)
     ties_h2 = (
         _windows(h2, (2, 0, (H, 2), (2, 1)), (3, 0, (W, 2), (2, 1)))
         == pool[:, :, :, None, :, None]
     ).astype(h2.dtype)
-    # ∂L/∂h2[s,b,y,x] = Σ_{p,q,w,z} δ_{2 p + w,y} δ_{2 q + z,x} [h2[s,b,2 p + w,2 q + z]
-    #     = pool[s,b,p,q]] ∂L/∂pool[s,b,p,q] / Σ_{w',w''} [h2[s,b,2 p + w',2 q + w'']
-    #     = pool[s,b,p,q]]  (n, B, 2*H, 2*W)
-    dh2 = np.zeros((n, B, 2 * H, 2 * W), dtype=ties_h2.dtype)
-    _windows(dh2, (2, 0, (H, 2), (2, 1)), (3, 0, (W, 2), (2, 1)))[...] += (
-        dpool[:, :, :, :, None, None]
-        * ties_h2.transpose(0, 1, 2, 4, 3, 5)
-        / ties_h2.sum(axis=(3, 5))[:, :, :, :, None, None]
-    ).transpose(0, 1, 2, 4, 3, 5)
+    # dh2_part[s,b,p,q] = drop_mask[s,b,p,q] (Σ_i ∂L/∂z[s,i] W3[i,b,p,q])
+    #     / Σ_{w,z} ties_h2[s,b,p,w,q,z]  (n, B, H, W)
+    dh2_part = (
+        drop_mask * np.tensordot(dz, W3, axes=([1], [0])) / ties_h2.sum(axis=(3, 5))
+    )
+    # ∂L/∂h2[s,b,y,x] = (1 / keep) Σ_{p,q,w,z} δ_{2 p + w,y} δ_{2 q + z,x} [h2[s,b,2 p
+    #     + w,2 q + z] = pool[s,b,p,q]] drop_mask[s,b,p,q] (Σ_i ∂L/∂z[s,i] W3[i,b,p,q])
+    #     / Σ_{w',w''} [h2[s,b,2 p + w',2 q + w''] = pool[s,b,p,q]]  (n, B, 2*H, 2*W)
+    dh2 = np.zeros((n, B, 2 * H, 2 * W), dtype=dh2_part.dtype)
+    _windows(dh2, (2, 0, (H, 2), (2, 1)), (3, 0, (W, 2), (2, 1)))[...] = (
+        dh2_part / keep
+    )[:, :, :, None, :, None] * ties_h2
     # ∂L/∂conv2[s,b,y,x] = [h2[s,b,y,x] > 0] ∂L/∂h2[s,b,y,x]  (n, B, 2*H, 2*W)
     dconv2 = dh2 * (h2 > 0)
     # ∂L/∂conv2_padded[s,a,y2,x2] = Σ_{y,x,u,v,b} δ_{u + y,y2} δ_{v
@@ -203,7 +206,7 @@ def backward(params, cache):
             dconv2_padded[:, :, u : u + 2 * H, v : v + 2 * W] += np.tensordot(
                 dconv2, W2[:, :, u, v], axes=([1], [0])
             ).transpose(0, 3, 1, 2)
-    # ∂L/∂conv1[s,a,y,x] = [h1[s,a,y,x] > 0] ∂L/∂conv2_padded[s,a,1 + y,1 + x]
+    # ∂L/∂conv1[s,a,y,x] = [h1[s,a,y,x] > 0] ∂L/∂conv2_padded[s,a,y + 1,x + 1]
     #     (n, A, 2*H, 2*W)
     dconv1 = dconv2_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] * (h1 > 0)
     # ∂L/∂W1[a,c,u,v] = Σ_{s,y,x} ∂L/∂conv1[s,a,y,x] conv1_padded[s,c,u + y,v + x]
@@ -265,45 +268,43 @@ def predict(params, image):
     # conv1_padded[s,c,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} image[s,c,y,x]
     #     (n, 1, 2*H + 2, 2*W + 2)
     conv1_padded = np.zeros((n, 1, 2 * (1 + H), 2 * (1 + W)), dtype=image.dtype)
-    conv1_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] += image
-    # sum_W1_conv1_padded_2[s,a,y,x] = Σ_{c,u,v} W1[a,c,u,v] conv1_padded[s,c,u + y,v
-    #     + x]  (n, A, 2*H, 2*W)
-    sum_W1_conv1_padded_2 = np.tensordot(
+    conv1_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] = image
+    # sum_W1_conv1_padded[s,a,y,x] = Σ_{c,u,v} W1[a,c,u,v] conv1_padded[s,c,u + y,v + x]
+    #     (n, A, 2*H, 2*W)
+    sum_W1_conv1_padded = np.tensordot(
         _windows(conv1_padded, (2, 0, (2 * H, 3), (1, 1)), (3, 0, (2 * W, 3), (1, 1))),
         W1,
         axes=([1, 3, 5], [1, 2, 3]),
     ).transpose(0, 3, 1, 2)
     # conv1[s,a,y,x] = b1[a] + Σ_{c,u,v} W1[a,c,u,v] conv1_padded[s,c,u + y,v + x]
     #     (n, A, 2*H, 2*W)
-    conv1 = sum_W1_conv1_padded_2 + b1[:, None, None]
+    conv1 = sum_W1_conv1_padded + b1[:, None, None]
     # h1[s,a,y,x] = max(0, conv1[s,a,y,x])  (n, A, 2*H, 2*W)
     h1 = np.maximum(conv1, 0)
     # conv2_padded[s,a,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} h1[s,a,y,x]
     #     (n, A, 2*H + 2, 2*W + 2)
     conv2_padded = np.zeros((n, A, 2 * (1 + H), 2 * (1 + W)), dtype=h1.dtype)
-    conv2_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] += h1
-    # sum_W2_conv2_padded_2[s,b,y,x] = Σ_{a,u,v} W2[b,a,u,v] conv2_padded[s,a,u + y,v
-    #     + x]  (n, B, 2*H, 2*W)
-    sum_W2_conv2_padded_2 = np.tensordot(
+    conv2_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] = h1
+    # sum_W2_conv2_padded[s,b,y,x] = Σ_{a,u,v} W2[b,a,u,v] conv2_padded[s,a,u + y,v + x]
+    #     (n, B, 2*H, 2*W)
+    sum_W2_conv2_padded = np.tensordot(
         _windows(conv2_padded, (2, 0, (2 * H, 3), (1, 1)), (3, 0, (2 * W, 3), (1, 1))),
         W2,
         axes=([1, 3, 5], [1, 2, 3]),
     ).transpose(0, 3, 1, 2)
     # conv2[s,b,y,x] = b2[b] + Σ_{a,u,v} W2[b,a,u,v] conv2_padded[s,a,u + y,v + x]
     #     (n, B, 2*H, 2*W)
-    conv2 = sum_W2_conv2_padded_2 + b2[:, None, None]
+    conv2 = sum_W2_conv2_padded + b2[:, None, None]
     # h2[s,b,y,x] = max(0, conv2[s,b,y,x])  (n, B, 2*H, 2*W)
     h2 = np.maximum(conv2, 0)
     # pool[s,b,p,q] = max_{w,z} h2[s,b,2 p + w,2 q + z]  (n, B, H, W)
     pool = _windows(h2, (2, 0, (H, 2), (2, 1)), (3, 0, (W, 2), (2, 1))).max(axis=(3, 5))
-    # drop[s,b,p,q] = pool[s,b,p,q]  (n, B, H, W)
-    drop = pool
-    # z[s,i] = b3[i] + Σ_{b,p,q} W3[i,b,p,q] drop[s,b,p,q]  (n, k)
-    z = np.tensordot(drop, W3, axes=([1, 2, 3], [1, 2, 3])) + b3
-    # exp_z_2[s,i] = exp(z[s,i] − max_i' z[s,i'])  (n, k)
-    exp_z_2 = np.exp(z - z.max(axis=1, keepdims=True))
+    # z[s,i] = b3[i] + Σ_{b,p,q} W3[i,b,p,q] pool[s,b,p,q]  (n, k)
+    z = np.tensordot(pool, W3, axes=([1, 2, 3], [1, 2, 3])) + b3
+    # exp_z[s,i] = exp(z[s,i] − max_i' z[s,i'])  (n, k)
+    exp_z = np.exp(z - z.max(axis=1, keepdims=True))
     # prob[s,i] = exp(z[s,i]) / Σ_i' exp(z[s,i'])  (n, k)
-    prob = exp_z_2 / exp_z_2.sum(axis=1, keepdims=True)
+    prob = exp_z / exp_z.sum(axis=1, keepdims=True)
 
     return prob
 
@@ -326,7 +327,7 @@ def _windows(array, *windows):
         ends = [step * (count - 1) for count, step in zip(counts, steps)]
         low = start + sum(end for end in ends if end < 0)
         high = start + sum(end for end in ends if end > 0)
-        if low < 0 or high >= array.shape[axis]:
+        if 0 not in counts and (low < 0 or high >= array.shape[axis]):
             raise ValueError(f"a window from {low} to {high} leaves axis {axis}")
         strides[axis] = tuple(step * array.strides[axis] for step in steps)
         shape[axis], first[axis] = counts, slice(start, None)
@@ -376,6 +377,14 @@ def _array(name, value):
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
+def _number(name, value):
+    """A constant that is given by keyword."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: must be a number, got {value!r}") from None
+
+
 def _check_shapes(arrays, /, **shapes):
     """Each array has its shape; else an error names the axis and where its size is from."""
     for name, shape in shapes.items():
@@ -401,6 +410,8 @@ def _check_gather(name, places, tensor, axis, size):
 
 def _bernoulli(name, value, rng, p, shape, dtype):
     """Noise as it is given; else drawn: 1 with probability p, and 0 elsewhere."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}: needs a probability p from 0 to 1, got {p}")
     if value is None:
         value = (_generator(name, rng).random(shape) < p).astype(dtype)
     return _noise(name, value, shape, dtype)

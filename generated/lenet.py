@@ -137,7 +137,10 @@ def forward(params, data, label):
 
 
 def backward(params, cache):
-    """Gradients of the loss in every parameter, shaped as the parameters."""
+    """Gradients of the loss in every parameter, shaped as the parameters.
+
+    Entries that tie for a maximum or minimum share its gradient equally.
+    """
     W2 = np.asarray(params["W2"])
     W3 = np.asarray(params["W3"])
     W4 = np.asarray(params["W4"])
@@ -156,15 +159,16 @@ def backward(params, cache):
         _windows(conv2, (2, 0, (4, 2), (2, 1)), (3, 0, (4, 2), (2, 1)))
         == pool2[:, :, :, None, :, None]
     ).astype(conv2.dtype)
+    # dconv2_part[s,o,d,e] = ∂L/∂pool2[s,o,d,e] / Σ_{w,z} ties_conv2[s,o,d,w,e,z]
+    #     (n, 50, 4, 4)
+    dconv2_part = dpool2 / ties_conv2.sum(axis=(3, 5))
     # ∂L/∂conv2[s,o,k,r] = Σ_{d,e,w,z} δ_{2 d + w,k} δ_{2 e + z,r} [conv2[s,o,2 d
     #     + w,2 e + z] = pool2[s,o,d,e]] ∂L/∂pool2[s,o,d,e] / Σ_{w',w''} [conv2[s,o,2 d
     #     + w',2 e + w''] = pool2[s,o,d,e]]  (n, 50, 8, 8)
-    dconv2 = np.zeros((n, 50, 8, 8), dtype=ties_conv2.dtype)
-    _windows(dconv2, (2, 0, (4, 2), (2, 1)), (3, 0, (4, 2), (2, 1)))[...] += (
-        dpool2[:, :, :, :, None, None]
-        * ties_conv2.transpose(0, 1, 2, 4, 3, 5)
-        / ties_conv2.sum(axis=(3, 5))[:, :, :, :, None, None]
-    ).transpose(0, 1, 2, 4, 3, 5)
+    dconv2 = np.zeros((n, 50, 8, 8), dtype=dconv2_part.dtype)
+    _windows(dconv2, (2, 0, (4, 2), (2, 1)), (3, 0, (4, 2), (2, 1)))[...] = (
+        dconv2_part[:, :, :, None, :, None] * ties_conv2
+    )
     # ∂L/∂pool1[s,m,f,g] = Σ_{u,v,o,k,r} δ_{f,k + u} δ_{g,r
     #     + v} ∂L/∂conv2[s,o,k,r] W2[o,m,u,v]  (n, 20, 12, 12)
     dpool1 = np.zeros((n, 20, 12, 12), dtype=W2.dtype)
@@ -179,15 +183,16 @@ def backward(params, cache):
         _windows(conv1, (2, 0, (12, 2), (2, 1)), (3, 0, (12, 2), (2, 1)))
         == pool1[:, :, :, None, :, None]
     ).astype(conv1.dtype)
+    # dconv1_part[s,m,f,g] = ∂L/∂pool1[s,m,f,g] / Σ_{w,z} ties_conv1[s,m,f,w,g,z]
+    #     (n, 20, 12, 12)
+    dconv1_part = dpool1 / ties_conv1.sum(axis=(3, 5))
     # ∂L/∂conv1[s,m,p,q] = Σ_{f,g,w,z} δ_{2 f + w,p} δ_{2 g + z,q} [conv1[s,m,2 f
     #     + w,2 g + z] = pool1[s,m,f,g]] ∂L/∂pool1[s,m,f,g] / Σ_{w',w''} [conv1[s,m,2 f
     #     + w',2 g + w''] = pool1[s,m,f,g]]  (n, 20, 24, 24)
-    dconv1 = np.zeros((n, 20, 24, 24), dtype=ties_conv1.dtype)
-    _windows(dconv1, (2, 0, (12, 2), (2, 1)), (3, 0, (12, 2), (2, 1)))[...] += (
-        dpool1[:, :, :, :, None, None]
-        * ties_conv1.transpose(0, 1, 2, 4, 3, 5)
-        / ties_conv1.sum(axis=(3, 5))[:, :, :, :, None, None]
-    ).transpose(0, 1, 2, 4, 3, 5)
+    dconv1 = np.zeros((n, 20, 24, 24), dtype=dconv1_part.dtype)
+    _windows(dconv1, (2, 0, (12, 2), (2, 1)), (3, 0, (12, 2), (2, 1)))[...] = (
+        dconv1_part[:, :, :, None, :, None] * ties_conv1
+    )
     # ∂L/∂W1[m,c,u,v] = Σ_{s,p,q} ∂L/∂conv1[s,m,p,q] scaled[s,c,p + u,q + v]
     #     (20, 1, 5, 5)
     dW1 = np.tensordot(
@@ -329,7 +334,7 @@ def _windows(array, *windows):
         ends = [step * (count - 1) for count, step in zip(counts, steps)]
         low = start + sum(end for end in ends if end < 0)
         high = start + sum(end for end in ends if end > 0)
-        if low < 0 or high >= array.shape[axis]:
+        if 0 not in counts and (low < 0 or high >= array.shape[axis]):
             raise ValueError(f"a window from {low} to {high} leaves axis {axis}")
         strides[axis] = tuple(step * array.strides[axis] for step in steps)
         shape[axis], first[axis] = counts, slice(start, None)

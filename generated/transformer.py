@@ -198,8 +198,10 @@ def forward(params, token, target):
     v = np.tensordot(ln1, Wv, axes=([2], [2])).transpose(0, 2, 1, 3) + bv[:, None, :]
     # preatt[b,h,t,u] = (1 / √(d)) Σ_e k[b,h,u,e] q[b,h,t,e]  (B, H, T, T)
     preatt = (q @ k.swapaxes(-1, -2)) / d**0.5
+    # mask[t,u] = [t ≥ u]  (T, T)
+    mask = np.arange(T)[:, None] >= np.arange(T)
     # masked[b,h,t,u] = {preatt[b,h,t,u] if t ≥ u; −∞ otherwise}  (B, H, T, T)
-    masked = np.where(np.arange(T)[:, None] >= np.arange(T), preatt, -np.inf)
+    masked = np.where(mask, preatt, -np.inf)
     # exp_masked[b,h,t,u] = exp(masked[b,h,t,u] − max_t' masked[b,h,t,t'])  (B, H, T, T)
     exp_masked = np.exp(masked - masked.max(axis=3, keepdims=True))
     # att[b,h,t,u] = exp(masked[b,h,t,u]) / Σ_u' exp(masked[b,h,t,u'])  (B, H, T, T)
@@ -220,9 +222,7 @@ def forward(params, token, target):
     # fch[b,t,f] = b1[f] + Σ_c W1[f,c] ln2[b,t,c]  (B, T, 4*C)
     fch = ln2 @ W1.T + b1
     # gelu_cubic[b,t,f] = √(2) (fch[b,t,f] + 0.044715 fch[b,t,f]³) / √(π)  (B, T, 4*C)
-    gelu_cubic = (
-        1.4142135623730951 / 1.772453850905516 * (0.044715 * fch * fch * fch + fch)
-    )
+    gelu_cubic = (2 / np.pi) ** 0.5 * (0.044715 * fch * fch * fch + fch)
     # gelu_tanh[b,t,f] = tanh(gelu_cubic[b,t,f])  (B, T, 4*C)
     gelu_tanh = np.tanh(gelu_cubic)
     # gelu[b,t,f] = fch[b,t,f] (1 + gelu_tanh[b,t,f]) / 2  (B, T, 4*C)
@@ -274,6 +274,7 @@ def forward(params, token, target):
         lnf,
         y,
         ln1_hat_part,
+        mask,
         ln2_hat_part,
         lnf_hat_part,
         B,
@@ -316,6 +317,7 @@ def backward(params, cache):
         lnf,
         y,
         ln1_hat_part,
+        mask,
         ln2_hat_part,
         lnf_hat_part,
         B,
@@ -332,29 +334,22 @@ def backward(params, cache):
     dlnf = dlogits @ wte
     # ∂L/∂lnf_hat[b,t,c] = ∂L/∂lnf[b,t,c] lnfw[c]  (B, T, C)
     dlnf_hat = lnfw * dlnf
-    # ∂L/∂lnf_centred[b,t,c] = (∂L/∂lnf_hat[b,t,c] − (lnf_hat[b,t,c]
-    #     / C) Σ_c' ∂L/∂lnf_hat[b,t,c'] lnf_hat[b,t,c']) / √(1e−05 + (1
-    #     / C) Σ_c' lnf_centred[b,t,c']²)  (B, T, C)
-    dlnf_centred = lnf_hat_part[:, :, None] * (
-        dlnf_hat - lnf_hat * (dlnf_hat * lnf_hat).sum(axis=2, keepdims=True) / C
-    )
-    # ∂L/∂x3[b,t,c] = ∂L/∂lnf_centred[b,t,c] − (1 / C) Σ_c' ∂L/∂lnf_centred[b,t,c']
+    # ∂L/∂x3[b,t,c] = (∂L/∂lnf_hat[b,t,c] − (lnf_hat[b,t,c]
+    #     / C) (Σ_c' ∂L/∂lnf_hat[b,t,c'] lnf_hat[b,t,c']) − (1
+    #     / C) Σ_c' ∂L/∂lnf_hat[b,t,c']) / √(1e−05 + (1 / C) Σ_c' lnf_centred[b,t,c']²)
     #     (B, T, C)
-    dx3 = dlnf_centred - dlnf_centred.sum(axis=2, keepdims=True) / C
-    # ∂L/∂gelu[b,t,f] = Σ_c ∂L/∂x3[b,t,c] W2[c,f]  (B, T, 4*C)
-    dgelu = dx3 @ W2
+    dx3 = lnf_hat_part[:, :, None] * (
+        dlnf_hat
+        - (dlnf_hat * lnf_hat).sum(axis=2, keepdims=True) / C * lnf_hat
+        - dlnf_hat.sum(axis=2, keepdims=True) / C
+    )
     # dfch_part[b,t,f] = √(2) fch[b,t,f] (1 + 0.134145 fch[b,t,f]²) (1
     #     − gelu_tanh[b,t,f]²) / √(π)  (B, T, 4*C)
-    dfch_part = (
-        1.4142135623730951
-        / 1.772453850905516
-        * fch
-        * (1 - gelu_tanh**2)
-        * (1 + 0.134145 * fch**2)
-    )
-    # ∂L/∂fch[b,t,f] = ∂L/∂gelu[b,t,f] (1 + gelu_tanh[b,t,f] + √(2) fch[b,t,f] (1
-    #     + 0.134145 fch[b,t,f]²) (1 − gelu_tanh[b,t,f]²) / √(π)) / 2  (B, T, 4*C)
-    dfch = dgelu * (1 + dfch_part + gelu_tanh) / 2
+    dfch_part = (2 / np.pi) ** 0.5 * fch * (1 - gelu_tanh**2) * (1 + 0.134145 * fch**2)
+    # ∂L/∂fch[b,t,f] = ((1 + gelu_tanh[b,t,f] + √(2) fch[b,t,f] (1
+    #     + 0.134145 fch[b,t,f]²) (1 − gelu_tanh[b,t,f]²) / √(π))
+    #     / 2) Σ_c ∂L/∂x3[b,t,c] W2[c,f]  (B, T, 4*C)
+    dfch = (1 + dfch_part + gelu_tanh) * (dx3 @ W2) / 2
     # ∂L/∂ln2[b,t,c] = Σ_f ∂L/∂fch[b,t,f] W1[f,c]  (B, T, C)
     dln2 = dfch @ W1
     # ∂L/∂ln2_hat[b,t,c] = ∂L/∂ln2[b,t,c] ln2w[c]  (B, T, C)
@@ -363,7 +358,7 @@ def backward(params, cache):
     #     / C) Σ_c' ∂L/∂ln2_hat[b,t,c'] ln2_hat[b,t,c']) / √(1e−05 + (1
     #     / C) Σ_c' ln2_centred[b,t,c']²)  (B, T, C)
     dln2_centred = ln2_hat_part[:, :, None] * (
-        dln2_hat - ln2_hat * (dln2_hat * ln2_hat).sum(axis=2, keepdims=True) / C
+        dln2_hat - (dln2_hat * ln2_hat).sum(axis=2, keepdims=True) / C * ln2_hat
     )
     # ∂L/∂x2[b,t,c] = ∂L/∂ln2_centred[b,t,c] + ∂L/∂x3[b,t,c] − (1
     #     / C) Σ_c' ∂L/∂ln2_centred[b,t,c']  (B, T, C)
@@ -375,11 +370,7 @@ def backward(params, cache):
     # ∂L/∂preatt[b,h,t,u] = att[b,h,t,u] (∂L/∂att[b,h,t,u]
     #     − Σ_t' ∂L/∂att[b,h,t,t'] att[b,h,t,t']) {1 if t ≥ u; 0 otherwise}
     #     (B, H, T, T)
-    dpreatt = (
-        att
-        * (datt - (att * datt).sum(axis=3, keepdims=True))
-        * (np.arange(T)[:, None] >= np.arange(T))
-    )
+    dpreatt = att * (datt - (att * datt).sum(axis=3, keepdims=True)) * mask
     # ∂L/∂v[b,h,t,e] = Σ_u ∂L/∂atty[b,h,u,e] att[b,h,u,t]  (B, H, T, d)
     dv = att.swapaxes(-1, -2) @ datty
     # ∂L/∂k[b,h,t,e] = (1 / √(d)) Σ_u ∂L/∂preatt[b,h,u,t] q[b,h,u,e]  (B, H, T, d)
@@ -400,7 +391,7 @@ def backward(params, cache):
     #     / C) Σ_c' ∂L/∂ln1_hat[b,t,c'] ln1_hat[b,t,c']) / √(1e−05 + (1
     #     / C) Σ_c' ln1_centred[b,t,c']²)  (B, T, C)
     dln1_centred = ln1_hat_part[:, :, None] * (
-        dln1_hat - ln1_hat * (dln1_hat * ln1_hat).sum(axis=2, keepdims=True) / C
+        dln1_hat - (dln1_hat * ln1_hat).sum(axis=2, keepdims=True) / C * ln1_hat
     )
     # ∂L/∂x[b,t,c] = ∂L/∂ln1_centred[b,t,c] + ∂L/∂x2[b,t,c] − (1
     #     / C) Σ_c' ∂L/∂ln1_centred[b,t,c']  (B, T, C)
@@ -559,8 +550,10 @@ def predict(params, token):
     v = np.tensordot(ln1, Wv, axes=([2], [2])).transpose(0, 2, 1, 3) + bv[:, None, :]
     # preatt[b,h,t,u] = (1 / √(d)) Σ_e k[b,h,u,e] q[b,h,t,e]  (B, H, T, T)
     preatt = (q @ k.swapaxes(-1, -2)) / d**0.5
+    # mask[t,u] = [t ≥ u]  (T, T)
+    mask = np.arange(T)[:, None] >= np.arange(T)
     # masked[b,h,t,u] = {preatt[b,h,t,u] if t ≥ u; −∞ otherwise}  (B, H, T, T)
-    masked = np.where(np.arange(T)[:, None] >= np.arange(T), preatt, -np.inf)
+    masked = np.where(mask, preatt, -np.inf)
     # exp_masked[b,h,t,u] = exp(masked[b,h,t,u] − max_t' masked[b,h,t,t'])  (B, H, T, T)
     exp_masked = np.exp(masked - masked.max(axis=3, keepdims=True))
     # att[b,h,t,u] = exp(masked[b,h,t,u]) / Σ_u' exp(masked[b,h,t,u'])  (B, H, T, T)
@@ -581,9 +574,7 @@ def predict(params, token):
     # fch[b,t,f] = b1[f] + Σ_c W1[f,c] ln2[b,t,c]  (B, T, 4*C)
     fch = ln2 @ W1.T + b1
     # gelu_cubic[b,t,f] = √(2) (fch[b,t,f] + 0.044715 fch[b,t,f]³) / √(π)  (B, T, 4*C)
-    gelu_cubic = (
-        1.4142135623730951 / 1.772453850905516 * (0.044715 * fch * fch * fch + fch)
-    )
+    gelu_cubic = (2 / np.pi) ** 0.5 * (0.044715 * fch * fch * fch + fch)
     # gelu_tanh[b,t,f] = tanh(gelu_cubic[b,t,f])  (B, T, 4*C)
     gelu_tanh = np.tanh(gelu_cubic)
     # gelu[b,t,f] = fch[b,t,f] (1 + gelu_tanh[b,t,f]) / 2  (B, T, 4*C)

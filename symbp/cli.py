@@ -233,7 +233,10 @@ def _text(derivation: Derivation) -> str:
     equations = [f"  {equation}" for equation in derivation.equations]
     gradients = [f"  {formula}" for formula in derivation.gradients.values()]
     return "\n".join(
-        [f"Equations of {derivation.name}", *equations, "", "Gradients", *gradients, ""]
+        [
+            *(f"Equations of {derivation.name}", *equations, "", "Gradients", *gradients, ""),
+            *(f"Note: {note}." for note in derivation.notes),
+        ]
     )
 
 

@@ -320,6 +320,7 @@ class _Derivation:
 
     def computed(self) -> Iterator[Block]:
         """The forms in which the module computes what could overflow as written."""
+        yield from (Prose(f"{note}.") for note in self.program.notes)
         if not self.stable:
             return
         yield Prose(

@@ -159,6 +159,11 @@ class Derivation:
         self._schedule = schedule
         self._update = update
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before relying on the module: a state that may underflow over many steps."""
+        return self._adjoint.program.notes
+
     @cached_property
     def latex(self) -> str:
         """The derivation as a LaTeX document."""

@@ -101,14 +101,16 @@ class Sampler:
         declared = self.declared.declarations.values()
         return [Symbol(d.name, integer=True) for d in declared if d.integer and not d.indices]
 
-    def sizes(self, distinct: bool = True, ones: bool = False) -> dict[str, int] | None:
-        """A size for each symbol: 2 and upwards, distinct or all equal, and some of them 1 with `ones`.
+    def sizes(
+        self, distinct: bool = True, ones: bool = False, least: int = 2
+    ) -> dict[str, int] | None:
+        """A size for each symbol: `least` and upwards, distinct or all equal, and some of them 1 with `ones`.
 
         Sizes that the equations do not admit (those of an axis that x[3] leaves) are drawn again, larger; None where
         none are found.
         """
         for attempt in range(24):
-            near = self._near(1 + int(1.5**attempt), distinct, ones and attempt < 8)
+            near = self._near(least - 1 + int(1.5**attempt), distinct, ones and attempt < 8)
             # where sizes near each other do not do: one axis may have to be much longer than another
             wide = (self._wide(4 + attempt) for _ in range(8 if attempt > 1 else 0))
             for drawn in (near, *wide):

@@ -41,6 +41,7 @@ _DISTURBANCES = 3  # roundings of the inputs that this is measured with
 _PROBED = 4
 """The most tensors whose gradient is judged at one extreme point, by turns: bounds the cost of deep networks."""
 
+_LITTLE_WORK = 2**8  # an evaluation that may cost a little more than it must
 _MOST_WORK = 2**12
 """Multiprecision takes some microseconds an entry: beyond this many, where a model fixes large sizes, too long."""
 
@@ -131,11 +132,15 @@ class _Verification:
 
     def _extremes(self) -> None:
         """Where exact results are representable, the module's are finite, near them, and given without a warning."""
-        sizes = self.sampler.sizes(distinct=False) or self.sampler.sizes()
-        if sizes is None:
-            return  # no sizes were found for an ordinary point either
         law = self.laws[0]
-        base = self.sampler.point(sizes, law)
+        # of two samples a normalisation leaves only the signs, and of its gradient nothing: rather three
+        for least in (3, 2):
+            sizes = self.sampler.sizes(distinct=False, least=least) or self.sampler.sizes()
+            if sizes is None:
+                return  # no sizes were found for an ordinary point either
+            base = self.sampler.point(sizes, law)
+            if base.work <= _LITTLE_WORK:
+                break
         self.untried = base.work > _MOST_WORK
         turns = cycle(self.rng.permutation(len(self.wrt)))
         for point in () if self.untried else self.sampler.extremes(base, law):

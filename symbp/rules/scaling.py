@@ -33,6 +33,7 @@ from symbp.ir.nodes import (
     sum_over,
     tensors_of,
     transform,
+    walk,
 )
 from symbp.ir.program import Program, Shift, arranged, reads_between
 from symbp.ir.trace import Step
@@ -53,9 +54,32 @@ def scaled(program: Program, keep: Collection[str] = ()) -> Program:
                 try:
                     divided = _Scaling(program, loop, states[0], keep).program()
                 except _Unscaled:
+                    program = _noted(program, loop, states[0])
                     continue
                 program = in_log_space(program, loop, states[0]) or divided
     return program
+
+
+def _noted(program: Program, loop: Loop, shift: Shift) -> Program:
+    """With a note, where a logarithm reads a state that is multiplied at every step and yet cannot be scaled."""
+    state = next(eq for eq in program.equations if eq.name == shift.source)
+    try:
+        _, scale = _Scaling(program, loop, shift, ()).of_step(state)
+    except _Unscaled:
+        return program
+    inside = {*loop.axes, program.ends.get(state.name)}
+    read = any(
+        isinstance(n, log) and inside & {*tensors_of(n)}
+        for eq in program.equations
+        for n in walk(eq.expr)
+    )
+    if scale == 0 or not read:
+        return program
+    note = (
+        f"{state.name} is multiplied at every step of {shift.over}, and over many steps may leave the range of floating"
+        " point: it is scaled only where all that reads it are logarithms and quotients, each of one row"
+    )
+    return replace(program, notes=(*program.notes, note))
 
 
 @dataclass
@@ -93,10 +117,15 @@ class _Scaling:
             found.append(axis)
         return tuple(found)
 
-    def program(self) -> Program:
-        state = self.table[self.shift.source]
+    def of_step(self, state: Equation) -> tuple[Expr, Expr]:
+        """What the state's own equation becomes, and its scale, from that of the step before."""
         own = tuple(self.shift.indices[axis] for axis in self.rows)
         self.scales[self.shift.name] = (self.shift.indices, Entry(self.log_before, *own))
+        return self.visit(state.expr)
+
+    def program(self) -> Program:
+        state = self.table[self.shift.source]
+        self.of_step(state)
         equations: list[Equation] = []
         used = 0
         for eq in self.before.equations:
