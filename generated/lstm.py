@@ -141,18 +141,14 @@ def backward(params, cache):
     dh_given = dlogits @ V
     # dc_given[s,t,a] = o[s,t,a] (1 − r[s,t,a]²)  (n, T, u)
     dc_given = o * (1 - r**2)
-    # dz_given[s,t,q,a] = δ_{2,q} (1 − g[s,t,a]²)  (n, T, 4, u)
-    dz_given = np.zeros((n, T, 4, u), dtype=g.dtype)
-    dz_given[:, :, 2] = 1 - g**2
-    # dz_given_2[s,t,q,a] = δ_{1,q} f[s,t,a] (1 − f[s,t,a])  (n, T, 4, u)
-    dz_given_2 = np.zeros((n, T, 4, u), dtype=f.dtype)
-    dz_given_2[:, :, 1] = f * (1 - f)
-    # dz_given_3[s,t,q,a] = δ_{0,q} i[s,t,a] (1 − i[s,t,a])  (n, T, 4, u)
-    dz_given_3 = np.zeros((n, T, 4, u), dtype=i.dtype)
-    dz_given_3[:, :, 0] = i * (1 - i)
-    # dz_given_4[s,t,q,a] = δ_{3,q} o[s,t,a] (1 − o[s,t,a])  (n, T, 4, u)
-    dz_given_4 = np.zeros((n, T, 4, u), dtype=o.dtype)
-    dz_given_4[:, :, 3] = o * (1 - o)
+    # dz_given[s,t,a] = 1 − g[s,t,a]²  (n, T, u)
+    dz_given = 1 - g**2
+    # dz_given_2[s,t,a] = f[s,t,a] (1 − f[s,t,a])  (n, T, u)
+    dz_given_2 = f * (1 - f)
+    # dz_given_3[s,t,a] = i[s,t,a] (1 − i[s,t,a])  (n, T, u)
+    dz_given_3 = i * (1 - i)
+    # dz_given_4[s,t,a] = o[s,t,a] (1 − o[s,t,a])  (n, T, u)
+    dz_given_4 = o * (1 - o)
     dz = np.empty((n, T, 4, u), dtype=U.dtype)
     dh_before = np.zeros((n, u), dtype=U.dtype)
     dc_before = np.zeros((n, u), dtype=U.dtype)
@@ -173,12 +169,10 @@ def backward(params, cache):
         # ∂L/∂z[s,t,q,a] = δ_{0,q} ∂L/∂i[s,t,a] i[s,t,a] (1 − i[s,t,a])
         #     + δ_{1,q} ∂L/∂f[s,t,a] f[s,t,a] (1 − f[s,t,a]) + δ_{2,q} ∂L/∂g[s,t,a] (1
         #     − g[s,t,a]²) + δ_{3,q} ∂L/∂o[s,t,a] o[s,t,a] (1 − o[s,t,a])  (n, 4, u)
-        dz[:, t] = (
-            df[:, None, :] * dz_given_2[:, t]
-            + dg[:, None, :] * dz_given[:, t]
-            + di[:, None, :] * dz_given_3[:, t]
-            + do[:, None, :] * dz_given_4[:, t]
-        )
+        dz[:, t, 0] = di * dz_given_3[:, t]
+        dz[:, t, 1] = df * dz_given_2[:, t]
+        dz[:, t, 2] = dg * dz_given[:, t]
+        dz[:, t, 3] = do * dz_given_4[:, t]
         # ∂L/∂h_before[s,t,a] = Σ_{q,b} ∂L/∂z[s,t,q,b] U[q,b,a]  (n, u)
         dh_before = np.tensordot(dz[:, t], U, axes=([1, 2], [0, 1]))
         # ∂L/∂c_before[s,t,a] = ∂L/∂c[s,t,a] f[s,t,a]  (n, u)

@@ -109,7 +109,11 @@ class _Hoist:
             body = self(expr.body, in_product=isinstance(expr.body, Mul))
             return rebuild(expr, [expr.args[0], body, *expr.indices])
         if isinstance(expr, (Add, Mul)) and not in_product:
-            still = [a for a in expr.args if isinstance(a, Expr) and not self.changes(a)]
+            still = [
+                a
+                for a in expr.args
+                if isinstance(a, Expr) and not self.changes(a) and not is_pin(a)
+            ]
             if len(still) > 1:
                 moving = [self(a) for a in expr.args if a not in still]
                 return expr.func(self.take(expr.func(*still)), *moving)
@@ -137,6 +141,11 @@ class _Hoist:
         if not (value and (merged or constant and cost(expr) > 0 or placed)):
             return rebuild(expr, [self(a) for a in expr.args])
         return self.sharing.extract(expr, self.home, self.before, f"{self.home.name}_given")
+
+
+def is_pin(factor: Expr) -> bool:
+    """Whether a factor is a δ at a place that no tensor holds: it says where a step writes the rest."""
+    return isinstance(factor, Delta) and not any(isinstance(n, Entry) for n in walk(factor))
 
 
 def nesting(body: Body, recurrent: Recurrent) -> tuple[Index, ...]:

@@ -55,8 +55,12 @@ def is_view(entry: Entry, text: str) -> bool:
 
 def _straightened(entry: Entry, number: Number) -> Entry:
     """The entry of a view on the tensor whose axes are the indices themselves: slices and windows taken."""
-    slots, windows, places = [], [], []
-    for axis, place in enumerate(entry.indices):
+    slots, windows, places, axis = [], [], [], -1
+    for place in entry.indices:
+        if not free_indices(place) and not is_gathered(place):
+            slots.append(number(place).text)
+            continue
+        axis += 1
         if is_gathered(place) or not is_placed(place):
             slots.append(":")
             places.append(place)
