@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from symbp.zoo.text.__main__ import app
+from symbp.zoo.text.__main__ import app, draw
 from symbp.zoo.text.corpus import Corpus, bigram_loss, corpus, python_topics, trigram_loss
 from symbp.zoo.text.readers import Reader, gpt2_reader, lstm_reader
-from symbp.zoo.text.training import held_out_loss, train, warmth, written
+from symbp.zoo.text.training import Point, held_out_loss, smoothed, train, warmth, written
 
 VERSE = "the rain in spain stays mainly in the plain, and the train is in vain " * 4
 
@@ -124,11 +126,23 @@ def test_it_learns_to_beat_the_bigram(small: Reader, topics: Corpus) -> None:
 
 
 @pytest.mark.slow
-def test_the_script_trains_and_writes(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_script_trains_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["lstm", "--steps", "2", "--length", "20", "--prompt", "def "])
     assert done.exit_code == 0, done.output
     assert "trigram 1.7" in done.output and "lstm 4." in done.output and "\ndef " in done.output
+
+
+def test_both_losses_are_plotted_where_matplotlib_is(tmp_path: Path) -> None:
+    path = tmp_path / "losses.png"
+    points = [Point(1, 0.25, 4.6, None), Point(2, 0.5, 4.2, 4.3), Point(3, 1.0, 3.9, 4.0)]
+    said = draw(points, "lstm", path)
+    assert path.exists() == (find_spec("matplotlib") is not None)
+    assert (str(path) in said) == path.exists()
+
+
+def test_smoothing_forgets() -> None:
+    assert smoothed([3.0, 3.0, 1.0, 1.0], memory=0.5) == [3.0, 3.0, 2.0, 1.5]
 
 
 def test_a_prompt_of_other_characters_is_one_clear_line() -> None:

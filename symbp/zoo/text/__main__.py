@@ -54,7 +54,7 @@ def main(
         raise typer.BadParameter(str(error), param_hint="--prompt") from None
     if not len(start):
         raise typer.BadParameter("needs a character to begin with", param_hint="--prompt")
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(f"bigram {bigram_loss(text):.3f}, trigram {trigram_loss(text):.3f} nats")
     reader = READERS[model](len(text.alphabet))
     rng = np.random.default_rng(seed)
@@ -62,10 +62,10 @@ def main(
     budget = by_time(60 * minutes) if steps is None else by_steps(steps)
     points = shown(train(reader, params, text, budget, rng), console)
     console.print(f"{model} {points[-1].held_out:.3f} nats after {points[-1].step} steps\n")
-    console.print(draw(points, model, plot or Path(f"{model}.png")), "\n")
-    console.print(prompt, end="", markup=False)
+    console.print(draw(points, model, plot or Path(f"{model}.png")) + "\n")
+    console.print(prompt, end="", soft_wrap=True)
     for character in written(reader, params, start, length, rng):
-        console.print(text.decode([character]), end="", markup=False, soft_wrap=True)
+        console.print(text.decode([character]), end="", soft_wrap=True)
     console.print()
 
 
