@@ -91,11 +91,12 @@ def forward(params, path, last, end):
     # ends[s] = Σ_i {final[s,i] if i ≥ end[s] − 1 and i ≤ end[s]; 0 otherwise}  (n,)
     ends = np.where(
         (np.arange(1 + 2 * U) <= end[:, None]) & (
-            np.arange(1 + 2 * U) >= (end + -1)[:, None]
+            np.arange(1 + 2 * U) >= (end - 1)[:, None]
         ),
         final,
         0,
     ).sum(axis=1)
+    # loss = −(1 / n) Σ_s log(ends[s])
     loss = -(log_alpha_size[np.arange(n), last] + np.log(ends)).sum() / n
 
     cache = (path, last, end, reached, ends, alpha_size, reached_given, T, U, k, n)
@@ -111,7 +112,7 @@ def backward(params, cache):
     #     (n, 2*U + 1)
     dfinal = -(
         (np.arange(1 + 2 * U) <= end[:, None]) & (
-            np.arange(1 + 2 * U) >= (end + -1)[:, None]
+            np.arange(1 + 2 * U) >= (end - 1)[:, None]
         )
     ).astype(ends.dtype) / (n * ends[:, None])
     dy = np.empty((n, T, k), dtype=y.dtype)
@@ -157,7 +158,7 @@ def step(params, grads, learning_rate):
         params[name] -= float(learning_rate) * grads[name]
 
 
-def _init_even(rng, shape, dtype):
+def _init_even(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     return np.full(shape, 1 / shape[-1])
 
 

@@ -295,6 +295,7 @@ def forward(params, token, target):
     sum_exp_logits = exp_logits.sum(axis=2)
     # y[b,t,v] = exp(logits[b,t,v]) / Σ_v' exp(logits[b,t,v'])  (B, T, V)
     y = exp_logits / sum_exp_logits[:, :, None]
+    # loss = −(1 / (B T)) Σ_{b,t} log(y[b,t,target[b,t]])
     loss = -(
         logits[np.arange(B)[:, None], np.arange(T), target]
         - max_logits
@@ -391,8 +392,6 @@ def backward(params, cache):
         - (dlnf_hat * lnf_hat).sum(axis=2, keepdims=True) / (H * d) * lnf_hat
         - dlnf_hat.sum(axis=2, keepdims=True) / (H * d)
     )
-    # datt_scores_given[t,t2] = {1 if mask[t,t2] = 1; 0 otherwise}  (T, T)
-    datt_scores_given = (mask).astype(wte.dtype)
     dln1w = np.empty((L, H * d), dtype=wte.dtype)
     dln1b = np.empty((L, H * d), dtype=wte.dtype)
     dWq = np.empty((L, H, d, H * d), dtype=wte.dtype)
@@ -449,12 +448,12 @@ def backward(params, cache):
         #     − Σ_t' ∂L/∂att_weights[l,b,h,t,t'] att_weights[l,b,h,t,t']) {1 if t
         #     ≥ t2; 0 otherwise}  (B, H, T, T)
         datt_scores = (
-            datt_scores_given
-            * att_weights[l]
+            att_weights[l]
             * (
                 datt_weights
                 - (datt_weights * att_weights[l]).sum(axis=3, keepdims=True)
             )
+            * mask
         )
         # ∂L/∂v[l,b,h,t,e] = Σ_t2 ∂L/∂att[l,b,h,t2,e] att_weights[l,b,h,t2,t]
         #     (B, H, T, d)
@@ -725,11 +724,11 @@ def step(params, grads, learning_rate):
         params[name] -= float(learning_rate) * grads[name]
 
 
-def _init_small(rng, shape, dtype):
+def _init_small(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     return rng.normal(0, 0.02, shape)
 
 
-def _init_smaller(rng, shape, dtype):
+def _init_smaller(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     """Of what 2 L projections add to one sum."""
     return rng.normal(0, 0.02 / np.sqrt(2 * shape[0]), shape)
 

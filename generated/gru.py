@@ -1,9 +1,12 @@
 """gru: a loss, its gradients and a step of training, in NumPy alone.
 
-    r[s,t,a] = 1 / (1 + exp(−br[a] − (Σ_b Ur[a,b] h[s,t − 1,b]) − Σ_j Wr[a,j] x[s,t,j]))
-    z[s,t,a] = 1 / (1 + exp(−bz[a] − (Σ_b Uz[a,b] h[s,t − 1,b]) − Σ_j Wz[a,j] x[s,t,j]))
+    zr[s,t,a] = br[a] + (Σ_b Ur[a,b] h[s,t − 1,b]) + Σ_j Wr[a,j] x[s,t,j]
+    r[s,t,a] = 1 / (1 + exp(−zr[s,t,a]))
+    zz[s,t,a] = bz[a] + (Σ_b Uz[a,b] h[s,t − 1,b]) + Σ_j Wz[a,j] x[s,t,j]
+    z[s,t,a] = 1 / (1 + exp(−zz[s,t,a]))
     p[s,t,a] = cm[a] + Σ_b Um[a,b] h[s,t − 1,b]
-    m[s,t,a] = tanh(bm[a] + p[s,t,a] r[s,t,a] + Σ_j Wm[a,j] x[s,t,j])
+    zm[s,t,a] = bm[a] + p[s,t,a] r[s,t,a] + Σ_j Wm[a,j] x[s,t,j]
+    m[s,t,a] = tanh(zm[s,t,a])
     h[s,−1,a] = 0
     h[s,t,a] = h[s,t − 1,a] z[s,t,a] + m[s,t,a] (1 − z[s,t,a])
     read[s,a] = h[s,last[s],a]
@@ -106,12 +109,12 @@ def forward(params, x, label, last):
     _check_gather("last", last, "h", 1, T)
     _check_gather("label", label, "y", 1, k)
 
-    # r_part_given[s,t,a] = br[a] + Σ_j Wr[a,j] x[s,t,j]  (n, T, u)
-    r_part_given = x @ Wr.T + br
-    # z_part_given[s,t,a] = bz[a] + Σ_j Wz[a,j] x[s,t,j]  (n, T, u)
-    z_part_given = x @ Wz.T + bz
-    # m_given[s,t,a] = bm[a] + Σ_j Wm[a,j] x[s,t,j]  (n, T, u)
-    m_given = x @ Wm.T + bm
+    # zr_given[s,t,a] = br[a] + Σ_j Wr[a,j] x[s,t,j]  (n, T, u)
+    zr_given = x @ Wr.T + br
+    # zz_given[s,t,a] = bz[a] + Σ_j Wz[a,j] x[s,t,j]  (n, T, u)
+    zz_given = x @ Wz.T + bz
+    # zm_given[s,t,a] = bm[a] + Σ_j Wm[a,j] x[s,t,j]  (n, T, u)
+    zm_given = x @ Wm.T + bm
     p = np.empty((n, T, u), dtype=x.dtype)
     h_all = np.zeros((n, T + 1, u), dtype=x.dtype)
     h_before, h = h_all[:, :-1], h_all[:, 1:]
@@ -119,22 +122,20 @@ def forward(params, x, label, last):
     m = np.empty((n, T, u), dtype=x.dtype)
     r = np.empty((n, T, u), dtype=x.dtype)
     for t in range(T):
-        # r_part[s,t,a] = br[a] + (Σ_b Ur[a,b] h_before[s,t,b]) + Σ_j Wr[a,j] x[s,t,j]
-        #     (n, u)
-        r_part = r_part_given[:, t] + h_before[:, t] @ Ur.T
-        # r[s,t,a] = 1 / (1 + exp(−br[a] − (Σ_b Ur[a,b] h[s,t − 1,b])
-        #     − Σ_j Wr[a,j] x[s,t,j]))  (n, u)
-        r[:, t] = np.exp(np.minimum(r_part, 0)) / (1 + np.exp(-np.abs(r_part)))
-        # z_part[s,t,a] = bz[a] + (Σ_b Uz[a,b] h_before[s,t,b]) + Σ_j Wz[a,j] x[s,t,j]
-        #     (n, u)
-        z_part = z_part_given[:, t] + h_before[:, t] @ Uz.T
-        # z[s,t,a] = 1 / (1 + exp(−bz[a] − (Σ_b Uz[a,b] h[s,t − 1,b])
-        #     − Σ_j Wz[a,j] x[s,t,j]))  (n, u)
-        z[:, t] = np.exp(np.minimum(z_part, 0)) / (1 + np.exp(-np.abs(z_part)))
+        # zr[s,t,a] = br[a] + (Σ_b Ur[a,b] h[s,t − 1,b]) + Σ_j Wr[a,j] x[s,t,j]  (n, u)
+        zr = zr_given[:, t] + h_before[:, t] @ Ur.T
+        # r[s,t,a] = 1 / (1 + exp(−zr[s,t,a]))  (n, u)
+        r[:, t] = np.exp(np.minimum(zr, 0)) / (1 + np.exp(-np.abs(zr)))
+        # zz[s,t,a] = bz[a] + (Σ_b Uz[a,b] h[s,t − 1,b]) + Σ_j Wz[a,j] x[s,t,j]  (n, u)
+        zz = zz_given[:, t] + h_before[:, t] @ Uz.T
+        # z[s,t,a] = 1 / (1 + exp(−zz[s,t,a]))  (n, u)
+        z[:, t] = np.exp(np.minimum(zz, 0)) / (1 + np.exp(-np.abs(zz)))
         # p[s,t,a] = cm[a] + Σ_b Um[a,b] h[s,t − 1,b]  (n, u)
         p[:, t] = h_before[:, t] @ Um.T + cm
-        # m[s,t,a] = tanh(bm[a] + p[s,t,a] r[s,t,a] + Σ_j Wm[a,j] x[s,t,j])  (n, u)
-        m[:, t] = np.tanh(p[:, t] * r[:, t] + m_given[:, t])
+        # zm[s,t,a] = bm[a] + p[s,t,a] r[s,t,a] + Σ_j Wm[a,j] x[s,t,j]  (n, u)
+        zm = p[:, t] * r[:, t] + zm_given[:, t]
+        # m[s,t,a] = tanh(zm[s,t,a])  (n, u)
+        m[:, t] = np.tanh(zm)
         # h[s,t,a] = h[s,t − 1,a] z[s,t,a] + m[s,t,a] (1 − z[s,t,a])  (n, u)
         h[:, t] = m[:, t] * (1 - z[:, t]) + h_before[:, t] * z[:, t]
     # read[s,a] = h[s,last[s],a]  (n, u)
@@ -149,6 +150,7 @@ def forward(params, x, label, last):
     sum_exp_logits = exp_logits.sum(axis=1)
     # y[s,i] = exp(logits[s,i]) / Σ_i' exp(logits[s,i'])  (n, k)
     y = exp_logits / sum_exp_logits[:, None]
+    # loss = −(1 / n) Σ_s log(y[s,label[s]])
     loss = (
         -(logits[np.arange(n), label] - max_logits - np.log(sum_exp_logits)).sum() / n
     )
@@ -173,61 +175,48 @@ def backward(params, cache):
     # dh_given[s,t,a] = δ_{last[s],t} ∂L/∂read[s,a]  (n, T, u)
     dh_given = np.zeros((n, T, u), dtype=dread.dtype)
     dh_given[np.arange(n), last] = dread
-    # one_minus_square_m[s,t,a] = 1 − m[s,t,a]²  (n, T, u)
-    one_minus_square_m = 1 - m**2
-    # dh_before_part_given[s,t,a] = r[s,t,a] (1 − r[s,t,a])  (n, T, u)
-    dh_before_part_given = r * (1 - r)
-    # dh_before_part_2_given[s,t,a] = z[s,t,a] (1 − z[s,t,a])  (n, T, u)
-    dh_before_part_2_given = z * (1 - z)
+    # dzm_given[s,t,a] = (1 − m[s,t,a]²) (1 − z[s,t,a])  (n, T, u)
+    dzm_given = (1 - m**2) * (1 - z)
+    # dzz_given[s,t,a] = z[s,t,a] (1 − z[s,t,a]) (h_before[s,t,a] − m[s,t,a])  (n, T, u)
+    dzz_given = z * (1 - z) * (h_before - m)
+    # dzr_given[s,t,a] = p[s,t,a] r[s,t,a] (1 − r[s,t,a])  (n, T, u)
+    dzr_given = p * r * (1 - r)
     dp = np.empty((n, T, u), dtype=Ur.dtype)
-    dh_before_part = np.empty((n, T, u), dtype=Ur.dtype)
-    dh_before_part_2 = np.empty((n, T, u), dtype=Ur.dtype)
-    dm = np.empty((n, T, u), dtype=Ur.dtype)
+    dzr = np.empty((n, T, u), dtype=Ur.dtype)
+    dzz = np.empty((n, T, u), dtype=Ur.dtype)
+    dzm = np.empty((n, T, u), dtype=Ur.dtype)
     dh_before = np.zeros((n, u), dtype=Ur.dtype)
     for t in reversed(range(T)):
         # ∂L/∂h[s,t,a] = δ_{last[s],t} ∂L/∂read[s,a] + ∂L/∂h_before[s,t + 1,a]  (n, u)
         dh = dh_before + dh_given[:, t]
-        # ∂L/∂m[s,t,a] = ∂L/∂h[s,t,a] (1 − z[s,t,a])  (n, u)
-        dm[:, t] = dh * (1 - z[:, t])
-        # ∂L/∂p[s,t,a] = ∂L/∂m[s,t,a] r[s,t,a] (1 − m[s,t,a]²)  (n, u)
-        dp[:, t] = dm[:, t] * one_minus_square_m[:, t] * r[:, t]
-        # ∂L/∂z[s,t,a] = ∂L/∂h[s,t,a] (h[s,t − 1,a] − m[s,t,a])  (n, u)
-        dz = dh * (h_before[:, t] - m[:, t])
-        # ∂L/∂r[s,t,a] = ∂L/∂m[s,t,a] p[s,t,a] (1 − m[s,t,a]²)  (n, u)
-        dr = dm[:, t] * one_minus_square_m[:, t] * p[:, t]
-        # dh_before_part[s,t,a] = ∂L/∂r[s,t,a] r[s,t,a] (1 − r[s,t,a])  (n, u)
-        dh_before_part[:, t] = dr * dh_before_part_given[:, t]
-        # dh_before_part_2[s,t,a] = ∂L/∂z[s,t,a] z[s,t,a] (1 − z[s,t,a])  (n, u)
-        dh_before_part_2[:, t] = dz * dh_before_part_2_given[:, t]
+        # ∂L/∂zm[s,t,a] = ∂L/∂h[s,t,a] (1 − m[s,t,a]²) (1 − z[s,t,a])  (n, u)
+        dzm[:, t] = dh * dzm_given[:, t]
+        # ∂L/∂p[s,t,a] = ∂L/∂zm[s,t,a] r[s,t,a]  (n, u)
+        dp[:, t] = dzm[:, t] * r[:, t]
+        # ∂L/∂zz[s,t,a] = ∂L/∂h[s,t,a] z[s,t,a] (1 − z[s,t,a]) (h[s,t − 1,a] − m[s,t,a])
+        #     (n, u)
+        dzz[:, t] = dh * dzz_given[:, t]
+        # ∂L/∂zr[s,t,a] = ∂L/∂zm[s,t,a] p[s,t,a] r[s,t,a] (1 − r[s,t,a])  (n, u)
+        dzr[:, t] = dzm[:, t] * dzr_given[:, t]
         # ∂L/∂h_before[s,t,a] = ∂L/∂h[s,t,a] z[s,t,a] + (Σ_b ∂L/∂p[s,t,b] Um[b,a])
-        #     + (Σ_b ∂L/∂r[s,t,b] Ur[b,a] r[s,t,b] (1 − r[s,t,b]))
-        #     + Σ_b ∂L/∂z[s,t,b] Uz[b,a] z[s,t,b] (1 − z[s,t,b])  (n, u)
-        dh_before = (
-            dh * z[:, t]
-            + dp[:, t] @ Um
-            + dh_before_part[:, t] @ Ur
-            + dh_before_part_2[:, t] @ Uz
-        )
-    # ∂L/∂Wr[a,j] = Σ_{s,t} ∂L/∂r[s,t,a] r[s,t,a] x[s,t,j] (1 − r[s,t,a])  (u, d)
-    dWr = np.tensordot(dh_before_part, x, axes=([0, 1], [0, 1]))
-    # ∂L/∂Ur[a,b] = Σ_{s,t} ∂L/∂r[s,t,a] h[s,t − 1,b] r[s,t,a] (1 − r[s,t,a])  (u, u)
-    dUr = np.tensordot(dh_before_part, h_before, axes=([0, 1], [0, 1]))
-    # ∂L/∂br[a] = Σ_{s,t} ∂L/∂r[s,t,a] r[s,t,a] (1 − r[s,t,a])  (u,)
-    dbr = dh_before_part.sum(axis=(0, 1))
-    # ∂L/∂Wz[a,j] = Σ_{s,t} ∂L/∂z[s,t,a] x[s,t,j] z[s,t,a] (1 − z[s,t,a])  (u, d)
-    dWz = np.tensordot(dh_before_part_2, x, axes=([0, 1], [0, 1]))
-    # ∂L/∂Uz[a,b] = Σ_{s,t} ∂L/∂z[s,t,a] h[s,t − 1,b] z[s,t,a] (1 − z[s,t,a])  (u, u)
-    dUz = np.tensordot(dh_before_part_2, h_before, axes=([0, 1], [0, 1]))
-    # ∂L/∂bz[a] = Σ_{s,t} ∂L/∂z[s,t,a] z[s,t,a] (1 − z[s,t,a])  (u,)
-    dbz = dh_before_part_2.sum(axis=(0, 1))
-    # one_minus_square_m_dm[a,s,t] = ∂L/∂m[s,t,a] one_minus_square_m[s,t,a]  (u, n, T)
-    one_minus_square_m_dm = dm.transpose(2, 0, 1) * one_minus_square_m.transpose(
-        2, 0, 1
-    )
-    # ∂L/∂Wm[a,j] = Σ_{s,t} ∂L/∂m[s,t,a] x[s,t,j] (1 − m[s,t,a]²)  (u, d)
-    dWm = np.tensordot(one_minus_square_m_dm, x, axes=([1, 2], [0, 1]))
-    # ∂L/∂bm[a] = Σ_{s,t} ∂L/∂m[s,t,a] (1 − m[s,t,a]²)  (u,)
-    dbm = one_minus_square_m_dm.sum(axis=(1, 2))
+        #     + (Σ_b ∂L/∂zr[s,t,b] Ur[b,a]) + Σ_b ∂L/∂zz[s,t,b] Uz[b,a]  (n, u)
+        dh_before = dh * z[:, t] + dp[:, t] @ Um + dzr[:, t] @ Ur + dzz[:, t] @ Uz
+    # ∂L/∂Wr[a,j] = Σ_{s,t} ∂L/∂zr[s,t,a] x[s,t,j]  (u, d)
+    dWr = np.tensordot(dzr, x, axes=([0, 1], [0, 1]))
+    # ∂L/∂Ur[a,b] = Σ_{s,t} ∂L/∂zr[s,t,a] h[s,t − 1,b]  (u, u)
+    dUr = np.tensordot(dzr, h_before, axes=([0, 1], [0, 1]))
+    # ∂L/∂br[a] = Σ_{s,t} ∂L/∂zr[s,t,a]  (u,)
+    dbr = dzr.sum(axis=(0, 1))
+    # ∂L/∂Wz[a,j] = Σ_{s,t} ∂L/∂zz[s,t,a] x[s,t,j]  (u, d)
+    dWz = np.tensordot(dzz, x, axes=([0, 1], [0, 1]))
+    # ∂L/∂Uz[a,b] = Σ_{s,t} ∂L/∂zz[s,t,a] h[s,t − 1,b]  (u, u)
+    dUz = np.tensordot(dzz, h_before, axes=([0, 1], [0, 1]))
+    # ∂L/∂bz[a] = Σ_{s,t} ∂L/∂zz[s,t,a]  (u,)
+    dbz = dzz.sum(axis=(0, 1))
+    # ∂L/∂Wm[a,j] = Σ_{s,t} ∂L/∂zm[s,t,a] x[s,t,j]  (u, d)
+    dWm = np.tensordot(dzm, x, axes=([0, 1], [0, 1]))
+    # ∂L/∂bm[a] = Σ_{s,t} ∂L/∂zm[s,t,a]  (u,)
+    dbm = dzm.sum(axis=(0, 1))
     # ∂L/∂Um[a,b] = Σ_{s,t} ∂L/∂p[s,t,a] h[s,t − 1,b]  (u, u)
     dUm = np.tensordot(dp, h_before, axes=([0, 1], [0, 1]))
     # ∂L/∂cm[a] = Σ_{s,t} ∂L/∂p[s,t,a]  (u,)
@@ -289,31 +278,29 @@ def predict(params, x, last):
     )
     _check_gather("last", last, "h", 1, T)
 
-    # r_part_given[s,t,a] = br[a] + Σ_j Wr[a,j] x[s,t,j]  (n, T, u)
-    r_part_given = x @ Wr.T + br
-    # z_part_given[s,t,a] = bz[a] + Σ_j Wz[a,j] x[s,t,j]  (n, T, u)
-    z_part_given = x @ Wz.T + bz
-    # m_given[s,t,a] = bm[a] + Σ_j Wm[a,j] x[s,t,j]  (n, T, u)
-    m_given = x @ Wm.T + bm
+    # zr_given[s,t,a] = br[a] + Σ_j Wr[a,j] x[s,t,j]  (n, T, u)
+    zr_given = x @ Wr.T + br
+    # zz_given[s,t,a] = bz[a] + Σ_j Wz[a,j] x[s,t,j]  (n, T, u)
+    zz_given = x @ Wz.T + bz
+    # zm_given[s,t,a] = bm[a] + Σ_j Wm[a,j] x[s,t,j]  (n, T, u)
+    zm_given = x @ Wm.T + bm
     h_all = np.zeros((n, T + 1, u), dtype=x.dtype)
     h_before, h = h_all[:, :-1], h_all[:, 1:]
     for t in range(T):
-        # r_part[s,t,a] = br[a] + (Σ_b Ur[a,b] h_before[s,t,b]) + Σ_j Wr[a,j] x[s,t,j]
-        #     (n, u)
-        r_part = r_part_given[:, t] + h_before[:, t] @ Ur.T
-        # r[s,t,a] = 1 / (1 + exp(−br[a] − (Σ_b Ur[a,b] h[s,t − 1,b])
-        #     − Σ_j Wr[a,j] x[s,t,j]))  (n, u)
-        r = np.exp(np.minimum(r_part, 0)) / (1 + np.exp(-np.abs(r_part)))
-        # z_part[s,t,a] = bz[a] + (Σ_b Uz[a,b] h_before[s,t,b]) + Σ_j Wz[a,j] x[s,t,j]
-        #     (n, u)
-        z_part = z_part_given[:, t] + h_before[:, t] @ Uz.T
-        # z[s,t,a] = 1 / (1 + exp(−bz[a] − (Σ_b Uz[a,b] h[s,t − 1,b])
-        #     − Σ_j Wz[a,j] x[s,t,j]))  (n, u)
-        z = np.exp(np.minimum(z_part, 0)) / (1 + np.exp(-np.abs(z_part)))
+        # zr[s,t,a] = br[a] + (Σ_b Ur[a,b] h[s,t − 1,b]) + Σ_j Wr[a,j] x[s,t,j]  (n, u)
+        zr = zr_given[:, t] + h_before[:, t] @ Ur.T
+        # r[s,t,a] = 1 / (1 + exp(−zr[s,t,a]))  (n, u)
+        r = np.exp(np.minimum(zr, 0)) / (1 + np.exp(-np.abs(zr)))
+        # zz[s,t,a] = bz[a] + (Σ_b Uz[a,b] h[s,t − 1,b]) + Σ_j Wz[a,j] x[s,t,j]  (n, u)
+        zz = zz_given[:, t] + h_before[:, t] @ Uz.T
+        # z[s,t,a] = 1 / (1 + exp(−zz[s,t,a]))  (n, u)
+        z = np.exp(np.minimum(zz, 0)) / (1 + np.exp(-np.abs(zz)))
         # p[s,t,a] = cm[a] + Σ_b Um[a,b] h[s,t − 1,b]  (n, u)
         p = h_before[:, t] @ Um.T + cm
-        # m[s,t,a] = tanh(bm[a] + p[s,t,a] r[s,t,a] + Σ_j Wm[a,j] x[s,t,j])  (n, u)
-        m = np.tanh(p * r + m_given[:, t])
+        # zm[s,t,a] = bm[a] + p[s,t,a] r[s,t,a] + Σ_j Wm[a,j] x[s,t,j]  (n, u)
+        zm = p * r + zm_given[:, t]
+        # m[s,t,a] = tanh(zm[s,t,a])  (n, u)
+        m = np.tanh(zm)
         # h[s,t,a] = h[s,t − 1,a] z[s,t,a] + m[s,t,a] (1 − z[s,t,a])  (n, u)
         h[:, t] = m * (1 - z) + z * h_before[:, t]
     # read[s,a] = h[s,last[s],a]  (n, u)

@@ -50,6 +50,7 @@ def forward(params, x, target):
     for t in range(T):
         # y[t] = p y[t − 1] + q y[t − 2] + r x[t]
         y[t] = p * y_before[t] + q * y_before_2[t] + r * x[t]
+    # loss = (1 / T) Σ_t (y[t] − target[t])²
     loss = ((y - target) ** 2).sum() / T
 
     cache = (x, target, y, y_before, y_before_2, T)
@@ -76,9 +77,13 @@ def backward(params, cache):
         dy_before_2[t] = q * dy[t]
         # ∂L/∂y_before[t] = p ∂L/∂y[t]
         dy_before = p * dy[t]
+    # ∂L/∂p = Σ_t ∂L/∂y[t] y[t − 1]
     dp = dy @ y_before
+    # ∂L/∂q = Σ_t ∂L/∂y[t] y[t − 2]
     dq = dy @ y_before_2
+    # ∂L/∂r = Σ_t ∂L/∂y[t] x[t]
     dr = dy @ x
+    # ∂L/∂y0 = ∂L/∂y_before[0] + Σ_t [t < 2] ∂L/∂y_before_2[t]
     dy0 = dy_before + (dy_before_2 * (np.arange(T) < 2)).sum()
 
     return {

@@ -118,6 +118,7 @@ def forward(params, x, target, h0, c0):
     sum_exp_logits = exp_logits.sum(axis=2)
     # y[s,t,v] = exp(logits[s,t,v]) / Σ_v' exp(logits[s,t,v'])  (n, T, k)
     y = exp_logits / sum_exp_logits[:, :, None]
+    # loss = −(1 / (T n)) Σ_{s,t} log(y[s,t,target[s,t]])
     loss = -(
         logits[np.arange(n)[:, None], np.arange(T), target]
         - max_logits
@@ -273,7 +274,7 @@ def step(params, grads, learning_rate):
         params[name] -= float(learning_rate) * grads[name]
 
 
-def _init_uniform(rng, shape, dtype):
+def _init_uniform(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     """As PyTorch has it: within ±1/√u."""
     limit = 1 / np.sqrt(shape[1])
     return rng.uniform(-limit, limit, shape)

@@ -103,6 +103,7 @@ def forward(params, x, t):
     sum_exp_logits = exp_logits.sum(axis=1)
     # y[s,i] = exp(logits[s,i]) / Σ_i' exp(logits[s,i'])  (n, k)
     y = exp_logits / sum_exp_logits[:, None]
+    # loss = −(1 / n) Σ_s log(y[s,t[s]])
     loss = -(logits[np.arange(n), t] - max_logits - np.log(sum_exp_logits)).sum() / n
 
     cache = (x, t, r, top, y, X_before, L, h, n, u)
@@ -206,12 +207,12 @@ def step(params, grads, learning_rate):
         params[name] -= float(learning_rate) * grads[name]
 
 
-def _init_he(rng, shape, dtype):
+def _init_he(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     """He's normal law, layer by layer."""
     return rng.normal(0, np.sqrt(2 / shape[-1]), shape)
 
 
-def _init_small(rng, shape, dtype):
+def _init_small(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     """Of what L layers add to one sum."""
     return rng.normal(0, 1 / np.sqrt(shape[0] * shape[-1]), shape)
 

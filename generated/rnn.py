@@ -80,6 +80,7 @@ def forward(params, x, target, h0):
     sum_exp_logits = exp_logits.sum(axis=2)
     # y[s,t,i] = exp(logits[s,t,i]) / Σ_i' exp(logits[s,t,i'])  (n, T, k)
     y = exp_logits / sum_exp_logits[:, :, None]
+    # loss = −(1 / (T n)) Σ_{s,t} log(y[s,t,target[s,t]])
     loss = -(
         logits[np.arange(n)[:, None], np.arange(T), target]
         - max_logits

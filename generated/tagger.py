@@ -133,6 +133,7 @@ def forward(params, word, tag, length):
     sum_exp_logits = exp_logits.sum(axis=2)
     # y[s,t,i] = exp(logits[s,t,i]) / Σ_i' exp(logits[s,t,i'])  (n, T, k)
     y = exp_logits / sum_exp_logits[:, :, None]
+    # inverse_sum_length = 1 / Σ_s length[s]
     inverse_sum_length = 1 / length.astype(E.dtype).sum()
     # loss_part[s,t] = logits[s,t,tag[s,t]] − max_logits[s,t] − log(sum_exp_logits[s,t])
     #     (n, T)
@@ -141,6 +142,7 @@ def forward(params, word, tag, length):
         - max_logits
         - np.log(sum_exp_logits)
     )
+    # loss = −(Σ_{s',t} valid[s',t] log(y[s',t,tag[s',t]])) / Σ_s length[s]
     loss = -inverse_sum_length * (loss_part * valid).sum()
 
     cache = (

@@ -238,7 +238,9 @@ class _Scaling:
         if isinstance(expr, Pow) and expr.exp.is_number:
             return found, expr.exp * parts[0][1]
         if isinstance(expr, (Add, Abs, Largest, Smallest)):
-            begins = [isinstance(expr, Add) and any(map(self.begins, factors(a))) for a in expr.args]
+            begins = [
+                isinstance(expr, Add) and any(map(self.begins, factors(a))) for a in expr.args
+            ]
             return found, self.common(zip((s for _, s in parts), begins))
         if isinstance(expr, log):
             return found + parts[0][1], S.Zero

@@ -7,10 +7,12 @@ Unsupervised Multitask Learners, 2019, with the names of Karpathy's llm.c; queri
 are three here. A text shorter than those of training takes the first rows of wpe.
 """
 
-import numpy as np
-from sympy import Sum, sqrt
+from collections.abc import Callable
 
-from symbp import Network, indices, sizes
+import numpy as np
+from sympy import Expr, Idx, Sum, sqrt
+
+from symbp import Network, Tensor, indices, sizes
 from symbp.layers.attention import attention
 from symbp.layers.classification import cross_entropy, softmax
 from symbp.layers.elementwise import gelu_tanh
@@ -23,11 +25,11 @@ b, t, l = indices("b", B), indices("t", T), indices("l", L)  # noqa: E741
 h, e = indices("h", H), indices("e", d)
 
 
-def small(rng, shape, dtype):
+def small(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     return rng.normal(0, 0.02, shape)
 
 
-def smaller(rng, shape, dtype):
+def smaller(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     """Of what 2 L projections add to one sum."""
     return rng.normal(0, 0.02 / np.sqrt(2 * shape[0]), shape)
 
@@ -46,7 +48,9 @@ W2, b2 = net.param("W2", l, c, f, init=smaller), net.param("b2", l, c, init="zer
 lnfw, lnfb = net.param("lnfw", c, init="ones"), net.param("lnfb", c)
 
 
-def norm(name, at, x, gain, bias):
+def norm(
+    name: str, at: tuple[Idx, ...], x: Callable[[Idx], Expr], gain: Expr, bias: Expr
+) -> Tensor:
     """Layer norm, at these indices, of what x gives at c."""
     centred = net.define(f"{name}_centred", (*at, c), x(c) - Sum(x(j), j) / C)
     variance = Sum(centred[(*at, j)] ** 2, j) / C

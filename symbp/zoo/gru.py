@@ -6,9 +6,9 @@ Sequence s has last[s] + 1 steps; what comes after them is padding, which nothin
 1406.1078, with the reset gate where PyTorch has it, after the product with Um.
 """
 
-from sympy import Sum, tanh
+from sympy import Expr, Sum, tanh
 
-from symbp import Network, indices, sizes
+from symbp import Network, Tensor, indices, sizes
 from symbp.functions import sigmoid
 from symbp.layers.classification import cross_entropy, softmax
 from symbp.layers.linear import dense
@@ -30,18 +30,21 @@ V, e = net.param("V", i, a), net.param("e", i)
 h = net.recurrent("h", (s, t, a), over=t)
 
 
-def of_x(W):
+def of_x(W: Tensor) -> Expr:
     return Sum(W[a, j] * x[s, t, j], j)
 
 
-def of_h(U):
+def of_h(U: Tensor) -> Expr:
     return Sum(U[a, b] * h[s, t - 1, b], b)
 
 
-r = net.define("r", (s, t, a), sigmoid(of_x(Wr) + of_h(Ur) + br[a]))
-z = net.define("z", (s, t, a), sigmoid(of_x(Wz) + of_h(Uz) + bz[a]))
+zr = net.define("zr", (s, t, a), of_x(Wr) + of_h(Ur) + br[a])
+r = net.define("r", (s, t, a), sigmoid(zr[s, t, a]))
+zz = net.define("zz", (s, t, a), of_x(Wz) + of_h(Uz) + bz[a])
+z = net.define("z", (s, t, a), sigmoid(zz[s, t, a]))
 p = net.define("p", (s, t, a), of_h(Um) + cm[a])
-m = net.define("m", (s, t, a), tanh(of_x(Wm) + bm[a] + r[s, t, a] * p[s, t, a]))
+zm = net.define("zm", (s, t, a), of_x(Wm) + bm[a] + r[s, t, a] * p[s, t, a])
+m = net.define("m", (s, t, a), tanh(zm[s, t, a]))
 net.define(h, (s, t, a), (1 - z[s, t, a]) * m[s, t, a] + z[s, t, a] * h[s, t - 1, a])
 read = net.define("read", (s, a), h[s, last[s], a])
 logits = dense(net, "logits", read, V, e)
