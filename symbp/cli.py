@@ -74,6 +74,17 @@ Model = Annotated[
 ]
 
 
+Optimizer = Annotated[
+    str | None,
+    typer.Option(
+        "--optimizer",
+        metavar="NAME",
+        help="The update that `step` makes: adam, or several in a row, as in clip,adam.",
+        show_default=False,
+    ),
+]
+
+
 @app.callback(invoke_without_command=True, help=HELP)
 def _symbp(
     context: typer.Context,
@@ -91,6 +102,7 @@ def _derive_command(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where to write.")
     ] = GENERATED,
+    optimizer: Optimizer = None,
 ) -> int:
     """Derive, verify, then write the module and its derivation.
 
@@ -98,7 +110,7 @@ def _derive_command(
     is written, and the exit code is 1.
     """
     with _Progress() as progress:
-        derivation = _derive(model, progress)
+        derivation = _derive(model, progress, optimizer)
         progress("verify")
         report = derivation.verify()
     paths = derivation.write(output) if report.ok else []
@@ -111,10 +123,10 @@ def _derive_command(
 
 
 @app.command("latex")
-def _latex_command(model: Model) -> int:
+def _latex_command(model: Model, optimizer: Optimizer = None) -> int:
     """Print the derivation as a LaTeX document."""
     with _Progress() as progress:
-        derivation = _derive(model, progress)
+        derivation = _derive(model, progress, optimizer)
     _say(derivation.latex)
     return 0
 
@@ -131,12 +143,13 @@ def _show_command(
             "-o", "--output", metavar="FILE", help="Write it to a file instead of printing it."
         ),
     ] = None,
+    optimizer: Optimizer = None,
 ) -> int:
     """Print the derivation, step by step."""
     if form not in (Format.text, Format.tex):
         raise typer.BadParameter(f"the format {form.value} is not supported yet; use text or tex")
     with _Progress() as progress:
-        derivation = _derive(model, progress)
+        derivation = _derive(model, progress, optimizer)
     document = derivation.latex if form is Format.tex else derivation.text
     if output is None:
         _say(document)
@@ -165,10 +178,10 @@ def _verify_command(
         path = module or GENERATED / f"{derivation.name}.py"
         try:
             written = run_file(path)
+            progress("verify")
+            report = derivation.verify(written)
         except ModelError as error:  # a module that does not run is wrong, unless there is none
             return _complain(error.where or str(path), str(error), 1 if path.is_file() else 2)
-        progress("verify")
-        report = derivation.verify(written)
     _say(_table(report))
     return 0 if report.ok else _complain(str(path), "verification failed", 1)
 
@@ -196,8 +209,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain("symbp", f"internal error, please report it with the model: {text}", 1)
 
 
-def _derive(model: Path, progress: _Progress) -> Derivation:
-    """Load and derive. What the model prints goes to standard error, apart from our own output."""
+def _derive(model: Path, progress: _Progress, optimizer: str | None = None) -> Derivation:
+    """Load and derive. `optimizer` is one name, or several between commas.
+
+    What the model prints goes to standard error, apart from our own output.
+    """
     from symbp.model_file import load_model
     from symbp.pipeline import derive
 
@@ -205,7 +221,8 @@ def _derive(model: Path, progress: _Progress) -> Derivation:
     try:
         with redirect_stdout(sys.stderr):
             network = load_model(model)
-        return derive(network, progress=progress)
+        names = None if optimizer is None else [name.strip() for name in optimizer.split(",")]
+        return derive(network, progress=progress, optimizer=names)
     except ModelError as error:
         error.where = error.where or str(model)
         raise
@@ -216,7 +233,10 @@ def _text(derivation: Derivation) -> str:
     equations = [f"  {equation}" for equation in derivation.equations]
     gradients = [f"  {formula}" for formula in derivation.gradients.values()]
     return "\n".join(
-        [f"Equations of {derivation.name}", *equations, "", "Gradients", *gradients, ""]
+        [
+            *(f"Equations of {derivation.name}", *equations, "", "Gradients", *gradients, ""),
+            *(f"Note: {note}." for note in derivation.notes),
+        ]
     )
 
 

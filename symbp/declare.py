@@ -121,7 +121,7 @@ class Network:
 
     def constant(self, name: str, default: float) -> Tensor:
         """A scalar hyper-parameter: a keyword argument of the emitted functions."""
-        number = _number(f"constant {show(name)}: default", default)
+        number = as_number(f"constant {show(name)}: default", default)
         return self._declare(name, "constant", (), default=number)
 
     def define(self, name: str | Tensor, indices: Index | tuple[Index, ...], expr: Any) -> Tensor:
@@ -248,7 +248,7 @@ class Network:
         if isinstance(value, Expr) and not value.is_number:
             raise model_error(f"{subject}={show(value)} is neither a number nor one constant")
         default = None if name is None else self._declarations[name].default
-        number = _number(subject, value if default is None else default)
+        number = as_number(subject, value if default is None else default)
         if key == "p" and not 0 <= number <= 1:
             raise model_error(f"{subject}={number:g} is no probability")
         if key == "std" and number < 0:
@@ -340,8 +340,8 @@ def _are(free: frozenset[Index]) -> str:
     return f"index {texts[0]} is" if len(texts) == 1 else f"indices {', '.join(texts)} are"
 
 
-def _number(subject: str, value: object) -> float:
-    """A finite real number of Python, NumPy or SymPy, as a float."""
+def as_number(subject: str, value: object) -> float:
+    """A finite real number of Python, NumPy or SymPy, as a float. Raises `ModelError` that begins with the subject."""
     number = math.nan
     complex_ = isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
     if not (complex_ or isinstance(value, (bool, str, bytes))):
@@ -361,4 +361,4 @@ def _initial(name: object, init: Init) -> Init:
         raise model_error(f"param {show(name)}: init={init!r} is unknown; known are {known}")
     if init is None or isinstance(init, str) or callable(init):
         return init
-    return _number(f"param {show(name)}: init", init)
+    return as_number(f"param {show(name)}: init", init)

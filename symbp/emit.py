@@ -18,23 +18,26 @@ import jinja2
 
 from symbp.errors import CompilerError, ModelError
 from symbp.initial import function_names, initial_code, initial_function
-from symbp.ir.module import Block, Body, Line, Module
+from symbp.ir.module import Body, Module
 from symbp.ir.network import Declaration
 from symbp.layout import (
     BODY_WIDTH,
-    INDENT,
     LINE_WIDTH,
     call,
-    comment,
+    definition,
     display,
     formula_lines,
+    function,
     indented,
+    paragraphs,
     statement,
+    step_lines,
     unpack,
 )
 from symbp.results import Results, assignments, needed
 from symbp.shapes import tuple_code
 from symbp.targets.signature import Signature, head_of, shape_text, signature_of
+from symbp.targets.step import update_texts
 
 LOCALS = frozenset({"adjoints", "arrays", "cache", "dtype", "np", "outputs", "params", "rng"})
 """Names that the emitted functions use beside the model's own."""
@@ -69,8 +72,9 @@ def emit(module: Module, version: str) -> str:
         value_and_grad=_value_and_grad(forward),
         predict=_predict(module, predict),
         step=_step(module),
+        update=None if module.update is None else update_texts(module.update),
         checks=_checks(module, [s for s in (forward, predict) if s is not None]),
-        helpers=module.helpers,
+        helpers=sorted({*module.helpers, *(module.update.code.helpers if module.update else ())}),
     )
     return _checked(text, module.name)
 
@@ -131,42 +135,9 @@ def _checked(text: str, name: str) -> str:
 # The functions
 
 
-def _function(head: list[str], summary: str, details: Sequence[str], body: Sequence[str]) -> str:
-    """A whole function as text."""
-    lines = [*head, f'    """{summary}']
-    lines += ["", *indented(details), '    """'] if details else []
-    if not details:
-        lines[-1] += '"""'
-    return "\n".join([*lines, *indented(body)])
-
-
-def _define(name: str, parameters: Sequence[str]) -> list[str]:
-    return call(f"def {name}(", parameters, "):", LINE_WIDTH)
-
-
 def _code(body: Body) -> list[str]:
     """The steps of a body, each under its formula."""
-    return [text for step in body.lines for text in _step_lines(step, BODY_WIDTH)]
-
-
-def _step_lines(step: Line | Block, width: int) -> list[str]:
-    if isinstance(step, Block):
-        inner = [text for s in step.lines for text in _step_lines(s, width - len(INDENT))]
-        return [step.head, *indented(inner)]
-    shape = step.shape if step.shape != "()" else ""
-    lines = comment(step.formula, shape, width) if step.formula else []
-    for code in step.code:
-        lines += statement(code, width)
-    return lines
-
-
-def _paragraphs(*parts: Sequence[str]) -> list[str]:
-    """Parts with an empty line between them."""
-    lines: list[str] = []
-    for part in parts:
-        if part:
-            lines += ["", *part] if lines else part
-    return lines
+    return [text for step in body.lines for text in step_lines(step, BODY_WIDTH)]
 
 
 def _parameter_sizes(module: Module) -> list[str]:
@@ -181,7 +152,7 @@ def _init(module: Module) -> dict[str, Any]:
     for p in module.parameters:
         lines += statement(f"{p.name} = {initial_code(p, names)}")
     lines += display("params = {", [f'"{p.name}": {p.name}' for p in module.parameters], "}")
-    define = _define("init", ["rng", "*", *_parameter_sizes(module), "dtype=np.float64"])
+    define = definition("init", ["rng", "*", *_parameter_sizes(module), "dtype=np.float64"])
     owners = {names[p.name]: p for p in reversed(module.parameters) if p.name in names}
     functions = [initial_function(p, name) for name, p in reversed(owners.items())]
     return {"define": define, "body": indented(lines), "functions": functions}
@@ -205,10 +176,10 @@ def _forward(module: Module, signature: Signature) -> str:
         what = "The loss"
     cache = display("cache = (", [*module.cache, *_adjoint_facts(module).values()], ")")
     end = [*before, *cache, f"return {value}, cache"]
-    body = _paragraphs(head_of(module, signature), _code(module.forward), end)
-    define = _define("forward", signature.parameters())
+    body = paragraphs(head_of(module, signature), _code(module.forward), end)
+    define = definition("forward", signature.parameters())
     summary = f"{what}, and the cache that backward reads."
-    return _function(define, summary, signature.describe(), body)
+    return function(define, summary, signature.describe(), body)
 
 
 def _adjoint_facts(module: Module) -> Mapping[str, str]:
@@ -240,10 +211,10 @@ def _backward(module: Module) -> str:
         f'"{name}": {results.code(variable, scalar=ranks.get(name, 0) == 0)}'
         for name, variable in module.gradients
     ]
-    body = _paragraphs(head, _code(module.backward), display("return {", items, "}"))
-    define = _define("backward", ["params", "cache", *_seed_arguments(module)])
+    body = paragraphs(head, _code(module.backward), display("return {", items, "}"))
+    define = definition("backward", ["params", "cache", *_seed_arguments(module)])
     summary, details = _backward_text(module)
-    return _function(define, summary, details, body)
+    return function(define, summary, details, body)
 
 
 def _seeds(module: Module) -> list[tuple[str, str, str]]:
@@ -273,9 +244,9 @@ def _backward_text(module: Module) -> tuple[str, list[str]]:
 
 def _value_and_grad(signature: Signature) -> str:
     run = call("loss, cache = forward(", signature.arguments())
-    define = _define("value_and_grad", signature.parameters())
+    define = definition("value_and_grad", signature.parameters())
     summary = "The loss and its gradients, from what forward takes."
-    return _function(define, summary, [], [*run, "return loss, backward(params, cache)"])
+    return function(define, summary, [], [*run, "return loss, backward(params, cache)"])
 
 
 def _predict(module: Module, signature: Signature | None) -> str | None:
@@ -283,11 +254,11 @@ def _predict(module: Module, signature: Signature | None) -> str | None:
         return None
     before, value = _returned(module, module.predict)
     end = [*before, f"return {value}"]
-    body = _paragraphs(head_of(module, signature), _code(module.predict), end)
-    define = _define("predict", signature.parameters())
+    body = paragraphs(head_of(module, signature), _code(module.predict), end)
+    define = definition("predict", signature.parameters())
     one = len(module.outputs) == 1
     summary = f"The output {module.outputs[0][0]}." if one else "A dict of the outputs."
-    return _function(define, summary, signature.describe(), body)
+    return function(define, summary, signature.describe(), body)
 
 
 def _step(module: Module) -> str:
@@ -316,7 +287,10 @@ def _usage(module: Module, forward: Signature) -> list[str]:
     init = call("params = init(", ["np.random.default_rng(0)", *sizes])
     if module.loss is not None:
         run = call("loss, grads = value_and_grad(", forward.usage())
-        return [*init, *run, "step(params, grads, learning_rate=0.1)"]
+        if module.update is None:
+            return [*init, *run, "step(params, grads, learning_rate=0.1)"]
+        state = ["state = init_state(params)"]
+        return [*init, *state, *run, "step(params, grads, state, learning_rate=0.01)"]
     output = module.outputs[0][0] if len(module.outputs) == 1 else "outputs"
     run = call(f"{output}, cache = forward(", forward.usage())
     back = call("grads = backward(", ["params", "cache", *_seed_arguments(module)])
@@ -331,7 +305,7 @@ def _checks(module: Module, signatures: Sequence[Signature]) -> dict[str, Any]:
         "shapes": any(s.plan.checks for s in signatures),
         "solve": any(s.plan.solves for s in signatures),
         "size": any(s.plan.open for s in signatures),
-        "number": any(s.constants for s in signatures),
+        "number": any(s.constants for s in signatures) or module.update is not None,
         "place": any(s.places for s in signatures),
         "gather": any(s.gathers for s in signatures),
         "sums_to_one": any(i.sums_to_one is not None for s in signatures for i in s.inputs),

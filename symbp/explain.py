@@ -26,6 +26,7 @@ from symbp.ir.nodes import (
 )
 from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program, unshifted
 from symbp.ir.trace import Step
+from symbp.ir.update import UpdateProgram
 from symbp.naming import standard_names
 from symbp.notation.page import (
     Block,
@@ -39,6 +40,7 @@ from symbp.notation.page import (
     text_page,
 )  # fmt: skip
 from symbp.notation.style import Latex, Notation, Text
+from symbp.notation.update import update_sections
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -49,24 +51,31 @@ def document(
     gradients_code: Mapping[str, tuple[str, ...]] | None = None,
     declared: Program | None = None,
     stable: Sequence[Step] = (),
+    update: UpdateProgram | None = None,
 ) -> str:
     """The derivation as a complete LaTeX document for pdflatex.
 
     `gradients_code` gives, for a tensor, the Python statements that compute its gradient; they are shown at the end.
     `declared` is the program before any rewriting: it still has the equations that a rewriting made superfluous.
-    `stable` are the steps from the formulas derived to those computed.
+    `stable` are the steps from the formulas derived to those computed. `update` is what an optimiser does.
     """
-    derivation = _Derivation(adjoint, declared, Latex(adjoint), gradients_code or {}, stable)
+    write = Latex(adjoint)
+    derivation = _Derivation(adjoint, declared, write, gradients_code or {}, stable)
     title = rf"The gradient of \texttt{{{notation.escape(adjoint.program.name)}}}"
-    return latex_page(title, derivation.sections())
+    return latex_page(title, (*derivation.sections(), *update_sections(update, write)))
 
 
 def text_document(
-    adjoint: AdjointProgram, declared: Program | None = None, stable: Sequence[Step] = ()
+    adjoint: AdjointProgram,
+    declared: Program | None = None,
+    stable: Sequence[Step] = (),
+    update: UpdateProgram | None = None,
 ) -> str:
     """The same as plain Unicode text; a formula is never wrapped, so that it can be copied whole."""
-    derivation = _Derivation(adjoint, declared, Text(adjoint), {}, stable)
-    return text_page(f"The gradient of {adjoint.program.name}", derivation.sections())
+    write = Text(adjoint)
+    sections = _Derivation(adjoint, declared, write, {}, stable).sections()
+    title = f"The gradient of {adjoint.program.name}"
+    return text_page(title, (*sections, *update_sections(update, write)))
 
 
 class _Derivation:
@@ -311,6 +320,7 @@ class _Derivation:
 
     def computed(self) -> Iterator[Block]:
         """The forms in which the module computes what could overflow as written."""
+        yield from (Prose(f"{note}.") for note in self.program.notes)
         if not self.stable:
             return
         yield Prose(

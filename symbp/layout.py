@@ -9,6 +9,8 @@ import ast
 import re
 from collections.abc import Sequence
 
+from symbp.ir.module import Block, Line
+
 LINE_WIDTH = 88
 INDENT = "    "
 BODY_WIDTH = LINE_WIDTH - len(INDENT)
@@ -233,3 +235,41 @@ def _sides(node: ast.expr) -> tuple[ast.expr, ast.expr]:
     if isinstance(node, ast.BinOp):
         return node.left, node.right
     raise _Unknown
+
+
+# Functions
+
+
+def function(head: list[str], summary: str, details: Sequence[str], body: Sequence[str]) -> str:
+    """A whole function as text."""
+    lines = [*head, f'    """{summary}']
+    lines += ["", *indented(details), '    """'] if details else []
+    if not details:
+        lines[-1] += '"""'
+    return "\n".join([*lines, *indented(body)])
+
+
+def definition(name: str, parameters: Sequence[str]) -> list[str]:
+    """The head of a function."""
+    return call(f"def {name}(", parameters, "):", LINE_WIDTH)
+
+
+def step_lines(step: Line | Block, width: int) -> list[str]:
+    """The statements of a step under its formula; of a loop, those of all its steps."""
+    if isinstance(step, Block):
+        inner = [text for s in step.lines for text in step_lines(s, width - len(INDENT))]
+        return [step.head, *indented(inner)]
+    shape = step.shape if step.shape != "()" else ""
+    lines = comment(step.formula, shape, width) if step.formula else []
+    for code in step.code:
+        lines += statement(code, width)
+    return lines
+
+
+def paragraphs(*parts: Sequence[str]) -> list[str]:
+    """Parts with an empty line between them."""
+    lines: list[str] = []
+    for part in parts:
+        if part:
+            lines += ["", *part] if lines else part
+    return lines

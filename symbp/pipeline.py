@@ -5,7 +5,8 @@ declare → normalise → expose → differentiate → simplify → stabilise �
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -25,28 +26,40 @@ from symbp.ir.nodes import Entry, size_of
 from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program, unshifted
 from symbp.ir.schedule import Schedule, assigns, check_schedule
 from symbp.ir.trace import Step
+from symbp.ir.update import UpdateProgram
 from symbp.lower import lower
 from symbp.normalise import normalise
 from symbp.notation import lhs_text, text
+from symbp.optimizers import rule
 from symbp.rules.scaling import scaled
 from symbp.simplify import simplify
 from symbp.stabilise import expose, stabilise
+from symbp.stepping import stepping
 from symbp.sympify import to_sympy
 from symbp.targets import numpy as target
+from symbp.targets.update import with_update
+from symbp.update import Optimizer, Rule
 from symbp.verify import Report, verify
+from symbp.verify_step import verify_step
 
 Progress = Callable[[str], None]
 
 
 def derive(
-    net: Network, wrt: Iterable[str] | None = None, progress: Progress | None = None
+    net: Network,
+    wrt: Iterable[str] | None = None,
+    progress: Progress | None = None,
+    optimizer: str | Optimizer | Sequence[str | Optimizer] | None = None,
 ) -> Derivation:
     """Derive the gradients of a network's loss, or of a layer's outputs against any adjoint.
 
     `wrt` names the tensors to differentiate in; by default the parameters, and for a layer its real inputs too.
-    `progress` is told the name of each stage as it begins. Raises `ModelError` where the model is wrong.
+    `progress` is told the name of each stage as it begins. `optimizer` names the update that the module's `step` makes,
+    or several in a row, as in ["clip", "adam"]; a function of one's own can stand for a name. Raises `ModelError` where
+    the model is wrong.
     """
     tell = progress or (lambda stage: None)
+    update = None if optimizer is None else rule(optimizer)
     tell("normalise")
     declared = net.declared()
     names = _wrt(declared, wrt)
@@ -71,8 +84,13 @@ def derive(
     changed = stable.program.trace[len(program.trace) :]
     safe = tuple(step for step in changed if step.subject in computed)
     equations = tuple(_equations(plain))
-    source = emit(target.module(schedule, equations), __version__)
-    return Derivation(declared, plain, simple, safe, schedule, equations, source)
+    module = target.module(schedule, equations)
+    if update is not None:
+        steps = normalise(update.declared)
+        check_program(steps)
+        module = with_update(module, update.names, update.texts, stepping(steps))
+    source = emit(module, __version__)
+    return Derivation(declared, plain, simple, safe, schedule, equations, source, update)
 
 
 def _wrt(declared: Declared, wrt: Iterable[str] | None) -> tuple[str, ...]:
@@ -136,6 +154,7 @@ class Derivation:
         schedule: Schedule,
         equations: tuple[str, ...],
         source: str,
+        update: Rule | None = None,
     ) -> None:
         self.name = declared.name
         self.equations = equations
@@ -145,16 +164,28 @@ class Derivation:
         self._adjoint = adjoint
         self._stable = stable
         self._schedule = schedule
+        self._update = update
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before relying on the module: a state that may underflow over many steps."""
+        return self._adjoint.program.notes
 
     @cached_property
     def latex(self) -> str:
         """The derivation as a LaTeX document."""
-        return document(self._adjoint, None, self._program, self._stable)
+        return document(self._adjoint, None, self._program, self._stable, self._steps)
 
     @cached_property
     def text(self) -> str:
         """The derivation as plain text."""
-        return text_document(self._adjoint, self._program, self._stable)
+        return text_document(self._adjoint, self._program, self._stable, self._steps)
+
+    @cached_property
+    def _steps(self) -> UpdateProgram | None:
+        """The equations of the optimiser."""
+        update = self._update
+        return None if update is None else UpdateProgram(normalise(update.declared), update.texts)
 
     @cached_property
     def gradients(self) -> dict[str, str]:
@@ -180,8 +211,18 @@ class Derivation:
         return self._module
 
     def verify(self, module: ModuleType | None = None) -> Report:
-        """What a check of the module (by default the emitted one) against the declared equations measured."""
-        return verify(self._declared, module or self.load(), self._adjoint.wrt)
+        """What a check of the module (by default the emitted one) against the declared equations measured.
+
+        Its `step` is checked against the optimiser that was derived, or else the one that the module names. Raises
+        `ModelError` where it names one that is unknown.
+        """
+        module, wrt = module or self.load(), self._adjoint.wrt
+        report = verify(self._declared, module, wrt)
+        named = getattr(module, "OPTIMIZER", None)
+        update = rule(named) if self._update is None and named else self._update
+        declared = (update or rule("sgd")).declared
+        rows = verify_step(declared, module, self._declared, wrt, update is not None)
+        return replace(report, rows=(*report.rows, *rows))
 
     def write(self, folder: str | Path = "generated") -> list[Path]:
         """Write `<name>.py` and `<name>.tex`; both or neither. The paths."""

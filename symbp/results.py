@@ -41,14 +41,26 @@ def needed(module: Module) -> Module:
 
 def _live(body: Body, results: Iterable[str]) -> Body:
     """The lines that lead to these results, and the names that they read from outside."""
+    views = _views(body)
     live = set(results)
     lines: list[Line | Block] = []
     for line in reversed(body.lines):
         tree = _parsed([*code_of([line])])
-        if _written(tree) & live:
+        if any(views.get(name, {name}) & live for name in _written(tree)):
             lines.insert(0, line)
             live |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
     return replace(body, lines=tuple(lines), reads=tuple(n for n in body.reads if n in live))
+
+
+def _views(body: Body) -> dict[str, set[str]]:
+    """Variable -> all views on the same array, itself among them, of `after, before = whole[1:], whole[:-1]`."""
+    found: dict[str, set[str]] = {}
+    for node in ast.walk(_parsed([*code_of(body.lines)])):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
+            names = {n.id for n in ast.walk(node.targets[0]) if isinstance(n, ast.Name)}
+            if isinstance(node.value, ast.Tuple):
+                found |= dict.fromkeys(names, names)
+    return found
 
 
 def _written(tree: ast.Module) -> set[str]:

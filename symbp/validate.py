@@ -39,8 +39,8 @@ from symbp.errors import ModelError
 from symbp.ir.nodes import Head, Index, free_indices, size_of
 
 RESERVED = frozenset(
-    "np numpy params cache arrays adjoints outputs rng learning_rate grads dtype loss PARAMETERS INPUTS"
-    " init forward backward value_and_grad predict step"
+    "np numpy params cache arrays adjoints outputs rng learning_rate grads dtype loss PARAMETERS INPUTS OPTIMIZER"
+    " init forward backward value_and_grad predict init_state step step_value"
     " bool complex dict enumerate float int isinstance iter len list max min next object range set slice"
     " sorted str sum tuple type zip KeyError TypeError ValueError erf sliding_window_view".split()
 )

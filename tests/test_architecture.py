@@ -27,11 +27,13 @@ LAYERS = (
     ("looping",),
     ("known", "masks"),
     ("declare", "normalise", "differentiate", "simplify", "stabilise", "lower", "emit"),
+    ("update", "stepping"),
+    ("optimizers.*",),
     ("direct",),
     ("evaluate",),
     ("sample",),
     ("invoke", "reference"),
-    ("verify", "explain", "files"),
+    ("verify", "verify_step", "explain", "files"),
     ("pipeline", "model_file"),
     ("",),  # symbp itself: what a user imports
     ("layers.*",),
@@ -39,7 +41,8 @@ LAYERS = (
     ("cli",),
 )
 STAGES = next(line for line in LAYERS if "normalise" in line)
-KNOW_THE_STAGES = {"pipeline", "model_file", ""}  # the last two hand `Network` on
+# two hand `Network` on, and an update of parameters is one
+KNOW_THE_STAGES = {"pipeline", "model_file", "", "update"}
 
 # Imports inside functions, each for a reason.
 DELAYED_IMPORTS = {

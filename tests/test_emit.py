@@ -22,7 +22,12 @@ from symbp.emit import emit
 from symbp.errors import CompilerError, ModelError
 from symbp.ir.module import Body, Gather, Line, Module, Place
 from symbp.ir.network import Declaration
+from symbp.ir.update import Stepping
 from symbp.layout import comment, statement
+from symbp.normalise import normalise
+from symbp.optimizers import rule
+from symbp.stepping import stepping
+from symbp.targets.update import with_update
 from symbp.validate import RESERVED
 
 n, d, h, k, m, T = (Symbol(s, integer=True, positive=True) for s in "n d h k m T".split())
@@ -709,6 +714,10 @@ NOISY = module(
 )
 
 
+def steps_of(optimizer: Any) -> Stepping:
+    return stepping(normalise(rule(optimizer).declared))
+
+
 TEXTS = {
     "mlp": MLP,
     "layer": LAYER,
@@ -736,6 +745,8 @@ TEXTS = {
         helpers=("_windows", "scatter_add", "sliding_window_view"),
     ),
     "init": replace(MLP, parameters=(param("W1", a, j, init=constant), *MLP.parameters[1:])),
+    "update": with_update(MLP, ("clip", "adamw"), ("What it is.",), steps_of(["clip", "adamw"])),
+    "some": with_update(replace(MLP, gradients=MLP.gradients[:1]), (), (), steps_of("adam")),
     "nothing": module(forward=body("", "loss = np.float64(0)"), loss="loss"),
     "erf": replace(LAYER, helpers=("erf",), inputs=(given("x", s), given("z", s, integer=True))),
 }

@@ -199,6 +199,13 @@ def test_a_state_read_otherwise_is_not_scaled() -> None:
     assert "x_size" not in derive(chain(lambda x: Sum(x[s, T - 1, b], s, b))).source
 
 
+def test_a_state_that_cannot_be_scaled_is_pointed_out() -> None:
+    """The logarithm of a sum over rows, each of which would have a scale of its own."""
+    (note,) = derive(chain(lambda x: -log(Sum(x[s, T - 1, b], s, b)))).notes
+    assert "x is multiplied at every step of t" in note
+    assert derive(chain(lambda x: -Sum(log(Sum(x[s, T - 1, b], b)), s))).notes == ()
+
+
 # Mistakes
 
 

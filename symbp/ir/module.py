@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sympy import Expr
@@ -60,6 +60,29 @@ class Body:
 
 
 @dataclass(frozen=True)
+class UpdateCode:
+    """What `init_state` and `step` are made of, for an update by an optimiser."""
+
+    constants: tuple[Declaration, ...]  # what step takes; the learning rate has no default
+    numbers: Mapping[str, str]  # those of the state -> the code of the first value
+    arrays: Mapping[str, str]  # likewise, of what the state has for each parameter
+    head: tuple[str, ...]  # statements that come first
+    lines: tuple[Line | Block, ...]
+    helpers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Update:
+    """The optimisers of a module, and their update."""
+
+    names: tuple[str, ...]
+    texts: tuple[str, ...]  # what each is, and where its equations are from
+    over: tuple[str, ...]  # the parameters that it changes
+    variable: str  # what holds their names
+    code: UpdateCode
+
+
+@dataclass(frozen=True)
 class Module:
     """Everything that the templates need, as strings. Names are Python identifiers that do not clash."""
 
@@ -84,6 +107,7 @@ class Module:
     seed_shapes: tuple[tuple[Expr, ...], ...]  # one for each seed
     predict: Body | None  # None where no output is declared
     helpers: tuple[str, ...]  # names of helper functions that bodies call, e.g. "erf"
+    update: Update | None = None  # None: plain gradient descent, without a state
     ties: bool = False  # whether backward shares gradients among entries that tie for a maximum
 
 

@@ -76,6 +76,7 @@ class Program:
     shifts: tuple[Shift, ...] = ()
     ends: Mapping[str, str] = field(default_factory=dict)  # recurrent tensor -> its last step
     fixed: frozenset[str] = frozenset()  # tensors that the result does not depend on
+    notes: tuple[str, ...] = ()  # what a user should know before relying on the module
 
     def sizes(self) -> set[str]:
         """The names of the sizes that axes mention."""

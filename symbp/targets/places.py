@@ -54,6 +54,11 @@ def read(
     return Code(f'np.einsum("{spell}->{result}", {text})', ATOM, distinct)
 
 
+def is_view(entry: Entry, text: str) -> bool:
+    """Whether a tensor is read without a call or a copy, by its name or by slices: z, z[t]."""
+    return "(" not in text and not any(map(is_gathered, entry.indices))
+
+
 def positions(place: Expr, frame: Sequence[Index], number: Number) -> Code:
     """A place as an array of integers: 0, 1, … for an index, the values of an integer tensor, and sums of these."""
     if isinstance(place, Idx):
@@ -72,7 +77,10 @@ def positions(place: Expr, frame: Sequence[Index], number: Number) -> Code:
         terms.append((-1 if minus else 1, multiply([step, code], (), frame) if several else code))
     if not terms:
         return number(place)
-    return add([*terms, *([(1, number(start))] if start != 0 else [])], frame)
+    if start != 0:
+        minus = start.could_extract_minus_sign()
+        terms.append((-1, number(-start)) if minus else (1, number(start)))
+    return add(terms, frame)
 
 
 def _gather(entry: Entry, frame: Sequence[Index], number: Number) -> Code:

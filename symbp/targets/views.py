@@ -13,7 +13,7 @@ from typing import Any
 
 from sympy import Expr, Idx, Integer, Mul, Symbol, expand
 
-from symbp.ir.nodes import Entry, Index, is_placed, size_of
+from symbp.ir.nodes import Entry, Index, free_indices, is_placed, size_of
 from symbp.ir.schedule import is_gathered
 from symbp.shapes import tuple_code
 from symbp.targets.code import Code
@@ -21,7 +21,6 @@ from symbp.validate import line, never_negative, same_size
 
 Number = Callable[[Expr], Code]  # the code of an expression of numbers and sizes
 Shape = Sequence[Expr]
-Line = tuple[Expr, dict[Index, Expr]]  # start, {index: step}
 View = tuple[str, list[Expr]]  # code, and the place on each of its axes
 
 
@@ -30,100 +29,109 @@ def straightened(entry: Entry, shape: Shape | None, number: Number, written: boo
 
     `shape` is the tensor's, None where it is not known: slices then say what else it would.
     """
-    lines = {a: line(p) for a, p in enumerate(entry.indices) if is_placed(p) and not is_gathered(p)}
-    slots, places = [":"] * len(entry.indices), list(entry.indices)
-    several = {}
-    for axis, (start, steps) in lines.items():
-        ((index, step), *others) = steps.items()
-        if others or not step.is_positive:
-            several[axis] = start, steps
-        else:
-            slots[axis], places[axis] = _slice(start, size_of(index), step, number), index
-    found = None
-    if several:
-        found = _split(entry.tensor, slots, places, several, shape, number)
-        if found is None and not written:
-            found = _sliding(entry.tensor, slots, places, several, shape, number)
-    text, axes = found or _windows(subscript(entry.tensor, slots), places, several, number)
+    places = _Places(entry, shape, number)
+    if not places.several:
+        text, axes = subscript(entry.tensor, places.slots), places.axes
+    else:
+        text, axes = places.split() or (None if written else places.sliding()) or places.windows()
     return Entry(Symbol(text, integer=entry.is_whole or None), *axes)
 
 
-def _split(
-    tensor: str,
-    slots: list[str],
-    places: list[Expr],
-    several: Mapping[int, Line],
-    shape: Shape | None,
-    number: Number,
-) -> View | None:
-    """Each axis as one for each index, where the places go through it, or through a slice of it, in order."""
-    sizes: list[Expr] = []
-    axes: list[Expr] = []
-    slots = list(slots)
-    for axis, place in enumerate(places):
-        if axis in several:
-            start, steps = several[axis]
-            order = nested(steps)
-            if not order or steps[order[-1]] != 1:
+class _Places:
+    """Where an entry stands: `slots` are the subscripts of its tensor, `axes` the places on what these leave.
+
+    `several` has (start, {index: step}) of each of those axes that is to become more than one, or to be turned round;
+    `origin` is the tensor's axis that it was.
+    """
+
+    def __init__(self, entry: Entry, shape: Shape | None, number: Number) -> None:
+        self.tensor = entry.tensor
+        self.number = number
+        self.slots: list[str] = []
+        self.axes: list[Expr] = []
+        self.origin: list[int] = []
+        self.several: dict[int, tuple[Expr, dict[Index, Expr]]] = {}
+        for axis, place in enumerate(entry.indices):
+            if not free_indices(place) and not is_gathered(place):
+                self.slots.append(number(place).text)
+                continue
+            slot = ":"
+            if is_placed(place) and not is_gathered(place):
+                start, steps = line(place)
+                ((index, step), *others) = steps.items()
+                if others or not step.is_positive:
+                    self.several[len(self.axes)] = start, steps
+                else:
+                    slot, place = _slice(start, size_of(index), step, number), index
+            self.slots.append(slot)
+            self.axes.append(place)
+            self.origin.append(axis)
+        self.shape = None if shape is None else [shape[axis] for axis in self.origin]
+
+    def split(self) -> View | None:
+        """Each axis as one for each index, where the places go through it, or through a slice of it, in order."""
+        sizes: list[Expr] = []
+        axes: list[Expr] = []
+        slots = list(self.slots)
+        for k, place in enumerate(self.axes):
+            if k in self.several:
+                start, steps = self.several[k]
+                order = nested(steps)
+                if not order or steps[order[-1]] != 1:
+                    return None
+                total = expand(Mul(*map(size_of, order)))
+                if not (start == 0 and self.shape is not None and same_size(self.shape[k], total)):
+                    slots[self.origin[k]] = _slice(start, total, Integer(1), self.number)
+                sizes += map(size_of, order)
+                axes += order
+            elif isinstance(place, Idx):
+                sizes.append(size_of(place))
+                axes.append(place)
+            else:
                 return None
-            total = expand(Mul(*map(size_of, order)))
-            if not (start == 0 and shape is not None and same_size(shape[axis], total)):
-                slots[axis] = _slice(start, total, Integer(1), number)
-            sizes += map(size_of, order)
-            axes += order
-        elif isinstance(place, Idx):
-            sizes.append(size_of(place))
-            axes.append(place)
-        else:
-            return None
-    return f"{subscript(tensor, slots)}.reshape({', '.join(number(e).text for e in sizes)})", axes
+        shape = ", ".join(self.number(size).text for size in sizes)
+        return f"{subscript(self.tensor, slots)}.reshape({shape})", axes
 
+    def sliding(self) -> View | None:
+        """Windows without gaps, each of which starts some steps after the one before; their own axes are the last."""
+        starts, axes, windows = [":"] * len(self.axes), list(self.axes), []
+        for k, (start, steps) in self.several.items():
+            narrow_first = sorted(steps, key=lambda i: breadth(i, steps[i]))
+            window = next((i for i in narrow_first if steps[i] == 1), None)
+            others = [i for i in narrow_first if i != window]
+            if window is None or len(others) != 1 or not steps[others[0]].is_positive:
+                return None
+            (axes[k],) = others
+            windows.append(window)
+            starts[k] = self.every(k, start, steps[others[0]], others[0], window)
+        lengths = [self.number(size_of(i)).text for i in windows]
+        numbers = [str(k) for k in self.several]
+        if len(windows) > 1:
+            lengths, numbers = [tuple_code(lengths)], [tuple_code(numbers)]
+        view = subscript(self.tensor, self.slots)
+        text = f"sliding_window_view({view}, {lengths[0]}, axis={numbers[0]})"
+        return subscript(text, starts), [*axes, *windows]
 
-def _sliding(
-    tensor: str,
-    slots: list[str],
-    places: list[Expr],
-    several: Mapping[int, Line],
-    shape: Shape | None,
-    number: Number,
-) -> View | None:
-    """Windows without gaps, each of which starts some steps after the one before; their own axes are the last."""
-    starts, axes, windows = [":"] * len(places), list(places), []
-    for axis, (start, steps) in several.items():
-        narrow_first = sorted(steps, key=lambda i: breadth(i, steps[i]))
-        window = next((i for i in narrow_first if steps[i] == 1), None)
-        others = [i for i in narrow_first if i != window]
-        if window is None or len(others) != 1 or not steps[others[0]].is_positive:
-            return None
-        (axes[axis],) = others
-        windows.append(window)
-        count, step = size_of(others[0]), steps[others[0]]
-        left = None if shape is None else shape[axis] - size_of(window) - step * (count - 1)
-        every = start == 0 and left is not None and never_negative(left)
-        if every and left is not None and never_negative(step - 1 - left):
-            starts[axis] = ":" if step == 1 else f"::{number(step).text}"
-        else:
-            starts[axis] = _slice(start, count, step, number)
-    lengths = [number(size_of(i)).text for i in windows]
-    numbers = [str(axis) for axis in several]
-    if len(windows) > 1:
-        lengths, numbers = [tuple_code(lengths)], [tuple_code(numbers)]
-    text = f"sliding_window_view({subscript(tensor, slots)}, {lengths[0]}, axis={numbers[0]})"
-    return subscript(text, starts), [*axes, *windows]
+    def every(self, k: int, start: Expr, step: Expr, index: Index, window: Index) -> str:
+        """The slice of all windows on an axis that the index counts; their end unsaid where it is the last of all."""
+        if start == 0 and self.shape is not None:
+            left = self.shape[k] - size_of(window) - step * (size_of(index) - 1)
+            if never_negative(left) and never_negative(step - 1 - left):
+                return ":" if step == 1 else f"::{self.number(step).text}"
+        return _slice(start, size_of(index), step, self.number)
 
-
-def _windows(view: str, places: list[Expr], several: Mapping[int, Line], number: Number) -> View:
-    """Any steps: the axes one after the other, the last one first."""
-    axes = list(places)
-    for axis in sorted(several, reverse=True):
-        start, steps = several[axis]
-        order = sorted(steps, key=lambda i: breadth(i, steps[i]))[::-1]
-        counts = tuple_code(number(size_of(i)).text for i in order)
-        strides = tuple_code(number(steps[i]).text for i in order)
-        first = "" if start == 0 else f", start={number(start).text}"
-        view = f"_windows({view}, axis={axis}, counts={counts}, steps={strides}{first})"
-        axes[axis : axis + 1] = order
-    return view, axes
+    def windows(self) -> View:
+        """Any steps: the axes one after the other, the last one first."""
+        axes, view = list(self.axes), subscript(self.tensor, self.slots)
+        for k in sorted(self.several, reverse=True):
+            start, steps = self.several[k]
+            order = sorted(steps, key=lambda i: breadth(i, steps[i]))[::-1]
+            counts = tuple_code(self.number(size_of(i)).text for i in order)
+            strides = tuple_code(self.number(steps[i]).text for i in order)
+            first = "" if start == 0 else f", start={self.number(start).text}"
+            view = f"_windows({view}, axis={k}, counts={counts}, steps={strides}{first})"
+            axes[k : k + 1] = order
+        return view, axes
 
 
 def nested(steps: Mapping[Index, Expr]) -> list[Index]:
