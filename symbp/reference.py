@@ -65,10 +65,8 @@ class Oracle:
 
     def __init__(self, declared: Declared) -> None:
         self.declared = declared
-        equations = (*declared.equations, *((declared.loss,) if declared.loss else ()))
-        self.analytic = not any(
-            e.expr.has(Abs, Max, Maximum, Min, Piecewise, sign) for e in equations
-        )
+        kinked = (Abs, Max, Maximum, Min, Piecewise, sign)
+        self.analytic = not any(expr.has(*kinked) for expr in declared.written())
         self.names = (*(("loss",) if declared.loss else ()), *declared.outputs)
 
     def at(self, point: Point, directions: Directions) -> Reference | None:

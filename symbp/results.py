@@ -41,14 +41,26 @@ def needed(module: Module) -> Module:
 
 def _live(body: Body, results: Iterable[str]) -> Body:
     """The lines that lead to these results, and the names that they read from outside."""
-    live = set(results)
+    views = _views(body)
+    live = {view for name in results for view in views.get(name, {name})}
     lines: list[Line | Block] = []
     for line in reversed(body.lines):
         tree = _parsed([*code_of([line])])
         if _written(tree) & live:
             lines.insert(0, line)
-            live |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+            names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+            live |= {view for name in names for view in views.get(name, {name})}
     return replace(body, lines=tuple(lines), reads=tuple(n for n in body.reads if n in live))
+
+
+def _views(body: Body) -> dict[str, set[str]]:
+    """Variable -> those that are views of the same array: one statement makes them all."""
+    found: dict[str, set[str]] = {}
+    for node in ast.walk(_parsed([*code_of(body.lines)])):
+        if isinstance(node, ast.Tuple) and isinstance(node.ctx, ast.Store):
+            group = {n.id for n in node.elts if isinstance(n, ast.Name)}
+            found |= dict.fromkeys(group, group)
+    return found
 
 
 def _written(tree: ast.Module) -> set[str]:
