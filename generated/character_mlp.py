@@ -160,7 +160,6 @@ def forward(params, x, t):
 def backward(params, cache):
     """Gradients of the loss in every parameter, shaped as the parameters."""
     W1 = np.asarray(params["W1"])
-    b1 = np.asarray(params["b1"])
     bngain = np.asarray(params["bngain"])
     W2 = np.asarray(params["W2"])
     (
@@ -206,7 +205,7 @@ def backward(params, cache):
     # ∂L/∂W1[a,m] = Σ_s ∂L/∂hprebn[s,a] embcat[s,m]  (u, 3*d)
     dW1 = dhprebn.T @ embcat
     # ∂L/∂b1[a] = 0  (u,)
-    db1 = np.zeros((u,), dtype=b1.dtype)
+    db1 = np.zeros((u,), dtype=W1.dtype)
     # ∂L/∂bngain[a] = Σ_s ∂L/∂hpreact[s,a] bnraw[s,a]  (u,)
     dbngain = sum_bnraw_dhpreact.copy()
     # ∂L/∂bnbias[a] = Σ_s ∂L/∂hpreact[s,a]  (u,)

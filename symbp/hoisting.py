@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sympy import Add, Basic, Expr, Idx, Mul
+from sympy import Add, Basic, Expr, Idx, Mul, Number
 
+from symbp.ir.functions import Mask
 from symbp.ir.loops import Loop, names_in
 from symbp.ir.nodes import (
     Delta,
@@ -15,6 +16,7 @@ from symbp.ir.nodes import (
     Reduce,
     Slope,
     entries,
+    factors,
     free_indices,
     rebuild,
     tensors_of,
@@ -123,17 +125,22 @@ class _Hoist:
         gathered = any(isinstance(place, Entry) for place in entry.indices)
         return gathered and not self.deep and not self.changes(entry)
 
+    def stays(self, factor: Basic) -> bool:
+        """Numbers, which cost nothing there, and the places in a step that a value goes to."""
+        placed = isinstance(factor, Delta) and self.over not in free_indices(factor)
+        return placed or isinstance(factor, Number)
+
     def take(self, expr: Expr) -> Expr:
         """A statement of its own for an expression that is worth one, else as it is."""
-        if isinstance(expr, Mul):  # numbers stay: they cost nothing there
-            number, rest = expr.as_coeff_Mul()
-            if number != 1:
-                return number * self.take(rest)
-        entry = any(isinstance(n, Entry) for n in walk(expr))
+        stay = [f for f in factors(expr) if self.stays(f)]
+        if stay and len(stay) < len(factors(expr)):
+            return Mul(*stay, self.take(Mul(*(f for f in factors(expr) if f not in stay))))
+        entry = any(isinstance(n, Entry) and not isinstance(n.args[0], Mask) for n in walk(expr))
         constant = self.over not in free_indices(expr)
         merged = not self.deep and worth_sharing(expr)
         placed = any(isinstance(n, Delta) for n in walk(expr))
-        if not (entry and (merged or constant and cost(expr) > 0 or placed)):
+        value = entry and isinstance(expr, Expr)  # no condition
+        if not (value and (merged or constant and cost(expr) > 0 or placed)):
             return rebuild(expr, [self(a) for a in expr.args])
         return self.sharing.extract(expr, self.home, self.before, f"{self.home.name}_given")
 

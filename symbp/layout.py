@@ -250,10 +250,12 @@ def function(head: list[str], summary: str, details: Sequence[str], body: Sequen
 
 
 def definition(name: str, parameters: Sequence[str]) -> list[str]:
+    """The head of a function."""
     return call(f"def {name}(", parameters, "):", LINE_WIDTH)
 
 
 def step_lines(step: Line | Block, width: int) -> list[str]:
+    """The statements of a step under its formula; of a loop, those of all its steps."""
     if isinstance(step, Block):
         inner = [text for s in step.lines for text in step_lines(s, width - len(INDENT))]
         return [step.head, *indented(inner)]

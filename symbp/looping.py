@@ -203,7 +203,7 @@ class _Loops:
             indices=tuple(i for k, i in enumerate(a.indices) if k not in steps),
             expr=self.lowered(substitute(a.expr, fixed) if fixed else a.expr),
             at=tuple(places) if kept else None,
-            label=a.indices,
+            label=a.indices or None,
         )
 
     def lowered(self, expr: Expr) -> Expr:

@@ -21,6 +21,7 @@ from symbp.ir.nodes import (
     rebuild,
     size_of,
     summands,
+    tensors_of,
     transform,
     walk,
 )
@@ -71,7 +72,7 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
     forth = Recurrent(program.shifts, parameters)
     shared_forward = finished(forward, forth, sharing)
     back = Recurrent(adjoint.shifts, parameters, nesting(shared_forward, forth))
-    shared_backward = finished(backward, back, sharing)
+    shared_backward = _of_one_dtype(finished(backward, back, sharing), program)
     names = adjoint.adjoint_names()
     gradients = [names[w] for w in adjoint.wrt]
     done = looped(shared_backward, back, gradients, sharing.taken)
@@ -89,6 +90,16 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
         _predicted(program, forward, shared_forward, forth, taken, finished),
         cache,
     )
+
+
+def _of_one_dtype(body: list[Assign], program: Program) -> list[Assign]:
+    """The statements with the dtype of a tensor that one of them reads: no other need be kept for that alone."""
+    real = [d for d in program.declarations.values() if not d.integer and d.kind != "constant"]
+    read = {t for a in body for t in tensors_of(a.expr)}
+    like = next(
+        (d.name for d in sorted(real, key=lambda d: d.kind != "param") if d.name in read), None
+    )
+    return body if like is None else [replace(a, like=like) for a in body]
 
 
 def _predicted(

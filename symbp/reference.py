@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from sympy import Abs, Max, Min, Piecewise, sign
+from sympy import Abs, Expr, Max, Min, Piecewise, sign
+from sympy.core.relational import Relational
 
 from symbp.evaluate import Evaluation, evaluate
 from symbp.ir.network import Declared
 from symbp.maximum import Maximum
 from symbp.numbers import COMPLEX128, FLOAT64, LONGDOUBLE, Array, Multiprecision, Numbers
+from symbp.ranges import whole
 from symbp.sample import Point, predicted
 
 Directions = Mapping[str, Array]
@@ -65,8 +67,13 @@ class Oracle:
 
     def __init__(self, declared: Declared) -> None:
         self.declared = declared
+<<<<<<< HEAD
         kinked = (Abs, Max, Maximum, Min, Piecewise, sign)
         self.analytic = not any(expr.has(*kinked) for expr in declared.written())
+=======
+        equations = (*declared.equations, *((declared.loss,) if declared.loss else ()))
+        self.analytic = not any(has_kinks(e.expr) for e in equations)
+>>>>>>> e65ffbc971c2e7fcfb2fcd89ef1cff94a3320141
         self.names = (*(("loss",) if declared.loss else ()), *declared.outputs)
 
     def at(self, point: Point, directions: Directions) -> Reference | None:
@@ -240,6 +247,16 @@ class Oracle:
             product = numbers.array(seed) * values[name]
             total = total + product.reshape(len(product), -1).sum(axis=1)
         return total
+
+
+def has_kinks(expr: Expr) -> bool:
+    """Whether an expression is not analytic in the tensors that it reads: it compares their values.
+
+    A Piecewise over indices, sizes and integers is: which branch is taken does not depend on what is differentiated in.
+    """
+    conditions = (c for p in expr.atoms(Piecewise) for _, c in p.args)
+    compared = (side for c in conditions for r in c.atoms(Relational) for side in whole(r).args)
+    return expr.has(Abs, Max, Maximum, Min, sign) or not all(side.is_integer for side in compared)
 
 
 def unit_directions(shape: tuple[int, ...], rng: np.random.Generator, most: int = 66) -> Array:

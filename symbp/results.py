@@ -42,24 +42,24 @@ def needed(module: Module) -> Module:
 def _live(body: Body, results: Iterable[str]) -> Body:
     """The lines that lead to these results, and the names that they read from outside."""
     views = _views(body)
-    live = {view for name in results for view in views.get(name, {name})}
+    live = set(results)
     lines: list[Line | Block] = []
     for line in reversed(body.lines):
         tree = _parsed([*code_of([line])])
-        if _written(tree) & live:
+        if any(views.get(name, {name}) & live for name in _written(tree)):
             lines.insert(0, line)
-            names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
-            live |= {view for name in names for view in views.get(name, {name})}
+            live |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
     return replace(body, lines=tuple(lines), reads=tuple(n for n in body.reads if n in live))
 
 
 def _views(body: Body) -> dict[str, set[str]]:
-    """Variable -> those that are views of the same array: one statement makes them all."""
+    """Variable -> all views on the same array, itself among them, of `after, before = whole[1:], whole[:-1]`."""
     found: dict[str, set[str]] = {}
     for node in ast.walk(_parsed([*code_of(body.lines)])):
-        if isinstance(node, ast.Tuple) and isinstance(node.ctx, ast.Store):
-            group = {n.id for n in node.elts if isinstance(n, ast.Name)}
-            found |= dict.fromkeys(group, group)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
+            names = {n.id for n in ast.walk(node.targets[0]) if isinstance(n, ast.Name)}
+            if isinstance(node.value, ast.Tuple):
+                found |= dict.fromkeys(names, names)
     return found
 
 

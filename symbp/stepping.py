@@ -60,7 +60,7 @@ class _Step:
         declared = self.program.declarations
         constants = [d for d in declared.values() if d.kind == "constant"]
         return Stepping(
-            tuple(d for d in constants if Symbol(d.name, real=True) in used),
+            tuple(d for d in constants if d.default is None or Symbol(d.name, real=True) in used),
             tuple(State(n, declared[n].initial, len(declared[n].indices) > 1) for n in states),
             numbers,
             entries,

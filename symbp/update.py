@@ -78,7 +78,7 @@ class Rule:
 
     def __init__(self, parts: Sequence[Optimizer]) -> None:
         """Raises `ModelError` where they do not lead from the gradient to new parameters."""
-        self.names = tuple(part.__name__ for part in parts)
+        self.names = tuple(getattr(part, "__name__", type(part).__name__) for part in parts)
         self.update = Update()
         gradient = self.update.gradient
         for name, part in zip(self.names, parts):
@@ -92,5 +92,5 @@ class Rule:
                 f"optimizer: {', '.join(self.names) or 'an empty list'} gives no new parameters; "
                 "name one behind it that does, as in ['clip', 'adam']"
             )
-        self.texts = tuple((getdoc(part) or part.__name__) for part in parts)
+        self.texts = tuple(getdoc(part) or name for name, part in zip(self.names, parts))
         self.declared = self.update.declared()

@@ -40,7 +40,7 @@ from symbp.ir.nodes import Head, Index, free_indices, size_of
 
 RESERVED = frozenset(
     "np numpy params cache arrays adjoints outputs rng learning_rate grads dtype loss PARAMETERS INPUTS OPTIMIZER"
-    " init forward backward value_and_grad predict init_state step"
+    " init forward backward value_and_grad predict init_state step step_value"
     " bool complex dict enumerate float int isinstance iter len list max min next object range set slice"
     " sorted str sum tuple type zip KeyError TypeError ValueError erf".split()
 )

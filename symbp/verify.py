@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import cycle, islice
 from types import ModuleType
 from typing import Any
 
@@ -37,8 +38,8 @@ _MARGIN = 16.0
 
 _DISTURBANCES = 3  # roundings of the inputs that this is measured with
 
-_PROBED = 8
-"""The most tensors whose gradient is judged at one extreme point: bounds the cost of deep networks."""
+_PROBED = 4
+"""The most tensors whose gradient is judged at one extreme point, by turns: bounds the cost of deep networks."""
 
 _LITTLE_WORK = 2**8  # an evaluation that may cost a little more than it must
 _MOST_WORK = 2**12
@@ -141,8 +142,9 @@ class _Verification:
             if base.work <= _LITTLE_WORK:
                 break
         self.untried = base.work > _MOST_WORK
+        turns = cycle(self.rng.permutation(len(self.wrt)))
         for point in () if self.untried else self.sampler.extremes(base, law):
-            probed = sorted(self.rng.permutation(len(self.wrt))[:_PROBED])
+            probed = sorted(islice(turns, min(_PROBED, len(self.wrt))))
             directions = {self.wrt[k]: self._anywhere(self.wrt[k], point) for k in probed}
             reference = self.oracle.exact(point, directions)
             for dtype in DTYPES:

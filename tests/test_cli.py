@@ -179,6 +179,26 @@ def test_derive_writes_both_files_and_prints_all(model: Write, capsys: Capture) 
         assert piece in captured.out
 
 
+def test_an_optimizer_is_derived_printed_and_verified(model: Write, capsys: Capture) -> None:
+    path = str(model(f"{GOOD}{LOSS}\n"))
+    assert main(["derive", path, "--optimizer", "clip, adam"]) == 0
+    written = Path("generated/small.py")
+    assert 'OPTIMIZER = ("clip", "adam")' in written.read_text(encoding="utf-8")
+    assert re.search(r"^  step +\S+e-", capsys.readouterr().out, re.MULTILINE)
+    assert main(["verify", path]) == 0  # the module says which it has
+    for command in ("show", "latex"):
+        assert main([command, path, "--optimizer", "adam"]) == 0
+        assert "Kingma" in capsys.readouterr().out
+    line = complaint(capsys, "derive", path, "--optimizer", "adamx")
+    assert line == (
+        "model.py: error: optimizer: 'adamx' is unknown; known are adam, adamw, clip, momentum, sgd"
+    )
+    written.write_text(
+        written.read_text(encoding="utf-8").replace('"adam")', '"adamx")'), encoding="utf-8"
+    )
+    assert "'adamx' is unknown" in complaint(capsys, "verify", path, code=1)
+
+
 def test_output_folder_in_the_way(model: Write, capsys: Capture) -> None:
     path = model(GOOD + LOSS + "\n")
     Path("generated").write_text("mine", encoding="utf-8")

@@ -130,7 +130,13 @@ def warm(update: Update, g: Tensor) -> Tensor:
     return update.define(w, (k, p), w[k - 1, p] * (1 - rate) - rate * (centred - kept[k - 1, p]))
 
 
-@pytest.mark.parametrize("own", [lion, amsgrad, warm])
+def constant_rate(update: Update, g: Tensor) -> Tensor:
+    r'''A step of its own length: \alpha = 1/8, said with """ in it.'''
+    k, p, w = update.k, update.p, update.w
+    return update.define(w, (k, p), w[k - 1, p] - g[k, p] / 8)
+
+
+@pytest.mark.parametrize("own", [lion, amsgrad, warm, constant_rate])
 def test_an_optimizer_of_ones_own(own: Callable[..., Tensor]) -> None:
     steps_equal(own)
     steps_equal(["clip", own], max_norm=1.5)

@@ -10,20 +10,22 @@ does not depend on c, and no gradient goes through it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from sympy import Abs, Add, Basic, Eq, Expr, Idx, Mul, Number, Pow, S, exp, log
+from sympy import Abs, Add, Basic, Eq, Expr, Mul, Number, Pow, S, exp, log
 
 from symbp.ir.functions import Largest, Smallest
 from symbp.ir.loops import CycleError, Loop, aligned
 from symbp.ir.network import Declaration, Equation
 from symbp.ir.nodes import (
     Cases,
+    Delta,
     Entry,
     Index,
     Reduce,
     entries,
+    factors,
     free_indices,
     rebuild,
     size_of,
@@ -89,6 +91,7 @@ class _Scaling:
     shift: Shift
     keep: Collection[str]
     scales: dict[str, tuple[tuple[Index, ...], Expr]] = field(default_factory=dict)
+    steps: Index | None = None  # the index of the steps in the equation at hand
 
     def __post_init__(self) -> None:
         self.table = {eq.name: eq for eq in self.before.equations}
@@ -126,6 +129,8 @@ class _Scaling:
         equations: list[Equation] = []
         used = 0
         for eq in self.before.equations:
+            axis = self.loop.axes.get(eq.name)
+            self.steps = None if axis is None else eq.indices[axis]
             expr, scale = self.visit(eq.expr)
             if eq.name == state.name:
                 equations += self.normalised(replace(eq, expr=expr), scale)
@@ -232,31 +237,45 @@ class _Scaling:
             return found, Add(*(s for _, s in parts))
         if isinstance(expr, Pow) and expr.exp.is_number:
             return found, expr.exp * parts[0][1]
-        scales = {s for _, s in parts}
-        if isinstance(expr, (Add, Abs, Largest, Smallest)) and len(scales) == 1:
-            return found, scales.pop()
+        if isinstance(expr, (Add, Abs, Largest, Smallest)):
+            begins = [
+                isinstance(expr, Add) and any(map(self.begins, factors(a))) for a in expr.args
+            ]
+            return found, self.common(zip((s for _, s in parts), begins))
         if isinstance(expr, log):
             return found + parts[0][1], S.Zero
-        if scales != {S.Zero}:
+        if any(scale != 0 for _, scale in parts):
             raise _Unscaled
         return found, S.Zero
 
     def cases(self, expr: Cases) -> tuple[Expr, Expr]:
-        """Branches of one scale. Where the steps begin nothing is scaled yet."""
-        first = S.Zero if self.shift.by < 0 else size_of(self.shift.over) - 1
-        scales: set[Expr] = set()
+        """Branches of one scale."""
+        scales: list[tuple[Expr, bool]] = []
         args: list[Basic] = []
         for value, condition in (*expr.branches, (expr.otherwise, S.true)):
+            if any(t in self.scales for t in tensors_of(condition)):
+                raise _Unscaled
             part, scale = self.visit(value)
-            begins = isinstance(condition, Eq) and any(
-                isinstance(a, Idx) and b == first for a, b in (condition.args, condition.args[::-1])
-            )
-            if value != 0 and not (begins and scale == 0):
-                scales.add(scale)
+            if value != 0:
+                scales.append((scale, self.begins(condition)))
             args += [part, condition]
-        if len(scales) != 1 or any(t in self.scales for t in tensors_of(args[1])):
+        return Cases(*args[:-1]), self.common(scales)
+
+    def begins(self, node: Basic) -> bool:
+        """Whether a δ or a condition holds at the first step alone."""
+        first = S.Zero if self.shift.by < 0 else size_of(self.shift.over) - 1
+        return isinstance(node, (Delta, Eq)) and set(node.args) == {self.steps, first}
+
+    def common(self, scales: Iterable[tuple[Expr, bool]]) -> Expr:
+        """The one scale of (scale, whether it counts at the first step alone), where nothing is scaled yet."""
+        given = list(scales)
+        found = {scale for scale, begins in given if scale != 0 or not begins} or {S.Zero}
+        if len(found) > 1:
             raise _Unscaled
-        return Cases(*args[:-1]), scales.pop()
+        scale = found.pop()
+        if any(begins for _, begins in given) and any(e.tensor == self.log for e in entries(scale)):
+            raise _Unscaled
+        return scale
 
     def is_nonnegative(self, expr: Expr) -> bool:
         """Whether an expression provably has no negative values, if the state before has none."""

@@ -111,7 +111,10 @@ def positions(place: Expr, frame: Sequence[Index], number: Number) -> Code:
         terms.append((-1 if minus else 1, multiply([step, code], (), frame) if several else code))
     if not terms:
         return number(place)
-    return add([*terms, *([(1, number(start))] if start != 0 else [])], frame)
+    if start != 0:
+        minus = start.could_extract_minus_sign()
+        terms.append((-1, number(-start)) if minus else (1, number(start)))
+    return add(terms, frame)
 
 
 def _gather(entry: Entry, frame: Sequence[Index], number: Number) -> Code:

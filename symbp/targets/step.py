@@ -68,6 +68,7 @@ def _step_function(update: Update) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
-    """Paragraphs of a docstring in lines of a function's body."""
+    """Paragraphs of a docstring, whatever stands in them, in lines of a function's body."""
+    text = text.replace("\\", "\\\\").replace('"""', "'''")
     paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
     return [line for part in paragraphs for line in wrap(part, BODY_WIDTH)]

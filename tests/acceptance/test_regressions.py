@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from sympy import (
     And,
+    Eq,
     Integer,
     KroneckerDelta,
     Piecewise,
@@ -26,7 +28,7 @@ from sympy import (
 from symbp import Maximum, Network, derive, indices, sizes
 from symbp.evaluate import evaluate
 from symbp.numbers import Multiprecision
-from symbp.reference import Oracle
+from symbp.reference import Oracle, has_kinks
 from symbp.sample import Sampler
 
 from . import exact as x_
@@ -408,3 +410,99 @@ def test_the_gradient_through_a_part_that_is_a_tensor_of_our_own() -> None:
     y = net.define("y", i, exp(Sum(w[i, j] * x[j], j) / 4))
     net.loss(Sum(tanh(y[i]), i) + Sum(x[j] * y[0] / (1 + (x[j] * y[0]) ** 2), j))
     assert derive(net).gradient("x").has(Sum)
+
+
+T = sizes("T")
+r = indices("r", T)
+
+
+def begins_with_a_delta(net: Network) -> None:
+    """α[0] is set apart by a δ; the loop of its adjoint is read at its first step alone, by way of a view."""
+    A, p = net.param("A", j, m), net.param("p", j)
+    x = net.recurrent("x", (r, j), over=r)
+    start = KroneckerDelta(r, 0) * p[j] ** 2
+    net.define(x, (r, j), start + Sum(x[r - 1, m] * (1 + A[m, j] ** 2), m))
+    net.loss(log(Sum(x[T - 1, j], j)))
+
+
+def begins_with_a_delta_unscaled(net: Network) -> None:
+    A, p = net.param("A", j, m), net.param("p", j)
+    x = net.recurrent("x", (r, j), over=r)
+    start = KroneckerDelta(r, 0) * p[j]
+    net.define(x, (r, j), start + Sum(x[r - 1, m] * A[m, j], m))
+    net.loss(Sum(tanh(x[T - 1, j]), j))
+
+
+def set_at_one_place_at_every_step(net: Network) -> None:
+    """{p if j = 0} is no beginning: its scale is not that of the state."""
+    A, p = net.param("A", j, m), net.param("p")
+    x = net.recurrent("x", (r, j), over=r, initial=1)
+    spread = Sum(x[r - 1, m] * (1 + A[m, j] ** 2), m)
+    net.define(x, (r, j), Piecewise((1 + p**2, Eq(j, 0)), (spread, True)))
+    net.loss(log(Sum(x[T - 1, j], j)))
+
+
+def masked_in_every_layer(net: Network) -> None:
+    """Read twice in a loop, the mask is a value of its own, and no part of it a number."""
+    W, x0 = net.param("W", r, j, m), net.input("x0", s, j)
+    X = net.recurrent("X", (r, s, j), over=r, initial=x0[s, j])
+    z = net.define("z", (r, s, u), Sum(W[r, j, m] * X[r - 1, s, j] * X[r - 1, u, m], j, m))
+    seen = net.define("seen", (r, s, u), Piecewise((z[r, s, u], u <= s), (0, True)))
+    own = Piecewise((tanh(z[r, s, u]), u <= s), (0, True))
+    net.define(X, (r, s, j), tanh(Sum(seen[r, s, u] * X[r - 1, u, j], u) + Sum(own, u)))
+    net.loss(Sum(X[T - 1, s, j] ** 2, s, j))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        begins_with_a_delta,
+        begins_with_a_delta_unscaled,
+        set_at_one_place_at_every_step,
+        masked_in_every_layer,
+    ],
+)
+def test_recurrence_verified(build: Callable[[Network], None]) -> None:
+    net = Network(build.__name__)
+    build(net)
+    report = derive(net).verify()
+    assert report.ok, report
+
+
+def test_what_begins_with_a_delta_is_scaled() -> None:
+    """Some 10⁴⁰⁰⁰ after two thousand steps."""
+    net = Network("long")
+    A, p = net.param("A", j, m), net.param("p", j)
+    x = net.recurrent("x", (r, j), over=r)
+    start = KroneckerDelta(r, 0) * p[j]
+    net.define(x, (r, j), start + Sum(x[r - 1, m] * A[m, j], m))
+    total = net.input("total", r)
+    net.loss(log(Sum(x[T - 1, j], j)) + Sum(total[r], r))
+    params = frozen({"A": np.full((2, 2), 50.0), "p": np.ones(2)})
+    value, grads = run(load(net), {**params, "total": np.zeros(2000)})
+    assert_close(value, np.log(2.0) + 1999 * np.log(100.0), 1e-13)
+    assert_close(grads["A"], np.full((2, 2), 1999 / 200), 1e-12)
+
+
+def test_nothing_is_kept_for_its_dtype_alone() -> None:
+    """The scores z of a softmax are not read by its backward, which y and the labels suffice for."""
+    net = Network("classes")
+    x, t = net.input("x", s, j), net.input("t", s, integer=True)
+    W = net.param("W", i, j)
+    z = net.define("z", (s, i), Sum(W[i, j] * x[s, j], j))
+    y = net.define("y", (s, i), exp(z[s, i]) / Sum(exp(z[s, c]), c))
+    h = net.recurrent("h", (s, i), over=s)
+    net.define(h, (s, i), h[s - 1, i] / 2 + y[s, i])
+    net.loss(-Sum(log(y[s, t[s]]), s) + Sum(h[s, i] ** 2, s, i))
+    backward = derive(net).source.split("def backward")[1].split("def value_and_grad")[0]
+    cache = re.search(r"\n    (\(?[\w,\s]+\)?) = cache\n", backward)
+    assert cache is not None
+    for name in re.findall(r"\w+", cache[1]):
+        assert re.search(rf"\b{name}\b(?!\.dtype)", backward[cache.end() :]), name
+
+
+def test_masks_over_indices_leave_an_equation_analytic() -> None:
+    """So that complex steps judge its gradients; a comparison of values does not."""
+    x = Network("m").param("x", s)
+    assert not has_kinks(Piecewise((exp(x[s]), s <= u), (0, True)))
+    assert has_kinks(Piecewise((exp(x[s]), x[s] > 0), (0, True)))
