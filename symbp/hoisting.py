@@ -103,7 +103,7 @@ class _Hoist:
             return self.sharing.extract(expr, self.home, self.before, f"{self.home.name}_given")
         if isinstance(expr, (Entry, Idx, Delta)) or not expr.args:
             return expr
-        if isinstance(expr, Expr) and not self.changes(expr):  # no condition
+        if not self.changes(expr):
             return self.take(expr)
         if isinstance(expr, Slope):
             return expr

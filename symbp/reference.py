@@ -67,13 +67,7 @@ class Oracle:
 
     def __init__(self, declared: Declared) -> None:
         self.declared = declared
-<<<<<<< HEAD
-        kinked = (Abs, Max, Maximum, Min, Piecewise, sign)
-        self.analytic = not any(expr.has(*kinked) for expr in declared.written())
-=======
-        equations = (*declared.equations, *((declared.loss,) if declared.loss else ()))
-        self.analytic = not any(has_kinks(e.expr) for e in equations)
->>>>>>> e65ffbc971c2e7fcfb2fcd89ef1cff94a3320141
+        self.analytic = not any(map(has_kinks, declared.written()))
         self.names = (*(("loss",) if declared.loss else ()), *declared.outputs)
 
     def at(self, point: Point, directions: Directions) -> Reference | None:

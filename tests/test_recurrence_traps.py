@@ -127,7 +127,7 @@ def read_against_its_direction(net: Network) -> None:
 def masked_attention_in_depth(net: Network) -> None:
     x, Q, V = net.input("x", s, t, a), net.param("Q", l, a, b), net.param("V", l, a, b)
     X = net.recurrent("X", (l, s, t, a), over=l, initial=x[s, t, a])
-    z = net.define("z", (l, s, t, a), Sum(Q[l, a, b] * X[l - 1, s, t, b], b))
+    z = net.define("z", (l, s, t, a), tanh(Sum(Q[l, a, b] * X[l - 1, s, t, b], b)))
     scores = Sum(z[l, s, t, a] * z[l, s, r, a], a) / sqrt(u)
     e = net.define("e", (l, s, t, r), Piecewise((scores, r <= t), (-oo, True)))
     w = net.define("w", (l, s, t, r), exp(e[l, s, t, r]) / Sum(exp(e[l, s, t, q]), q))
