@@ -121,6 +121,7 @@ class _Scaling:
         """What the state's own equation becomes, and its scale, from that of the step before."""
         own = tuple(self.shift.indices[axis] for axis in self.rows)
         self.scales[self.shift.name] = (self.shift.indices, Entry(self.log_before, *own))
+        self.steps = state.indices[self.loop.axes[state.name]]
         return self.visit(state.expr)
 
     def program(self) -> Program:
