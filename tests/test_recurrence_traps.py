@@ -1,0 +1,156 @@
+"""Recurrences that were once derived, emitted or checked wrongly: each is verified against a direct evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from sympy import Piecewise, Sum, exp, oo, sqrt, tanh
+
+from symbp import Network, derive, indices, sizes
+from symbp.evaluate import evaluate
+
+n, T, L, u, k = sizes("n T L u k")
+s, l, i = indices("s", n), indices("l", L), indices("i", k)  # noqa: E741
+t, r, q = indices("t r q", T)
+a, b = indices("a b", u)
+
+Build = Callable[[Network], None]
+MODELS: list[Build] = []
+
+
+def model(build: Build) -> Build:
+    MODELS.append(build)
+    return build
+
+
+def network(build: Build) -> Network:
+    net = Network("m")
+    build(net)
+    return net
+
+
+def state(net: Network, initial: Any = 0) -> tuple[Any, Any, Any]:
+    """An input x, weights U, and a recurrent h."""
+    x, U = net.input("x", s, t, a), net.param("U", a, b)
+    return x, U, net.recurrent("h", (s, t, a), over=t, initial=initial)
+
+
+@model
+def initial_is_a_constant(net: Network) -> None:
+    x, U, h = state(net, net.constant("h0", 0.3))
+    net.define(h, (s, t, a), tanh(Sum(U[a, b] * h[s, t - 1, b], b) + x[s, t, a]))
+    net.loss(Sum(h[s, t, a], s, t, a))
+
+
+@model
+def initial_is_gathered(net: Network) -> None:
+    """Whose places only the expression for before the first step tells."""
+    w, E = net.input("w", s, integer=True), net.param("E", i, a)
+    x, U, h = state(net, Piecewise((E[w[s], a], a >= 1), (0, True)))
+    net.define(h, (s, t, a), tanh(Sum(U[a, b] * h[s, t - 1, b], b) + x[s, t, a]))
+    net.loss(Sum(h[s, t, a] * h[s, t - 2, a], s, t, a))
+
+
+@model
+def initial_of_an_outer_state(net: Network) -> None:
+    """The step of the outer loop is read nowhere else."""
+    x, W, U = net.input("x", s, a), net.param("W", l, a, b), net.param("U", a, b)
+    X = net.recurrent("X", (l, s, a), over=l, initial=x[s, a])
+    H = net.recurrent("H", (l, t, s, a), over=t, initial=X[l - 1, s, a])
+    net.define(H, (l, t, s, a), tanh(Sum(U[a, b] * H[l, t - 1, s, b], b)))
+    top = Sum(W[l, a, b] * H[l, T - 1, s, b], b)
+    net.define(X, (l, s, a), top + Sum(H[l, t, s, a], t))
+    net.loss(Sum(X[L - 1, s, a] ** 2, s, a))
+
+
+@model
+def initial_mixes_an_outer_state(net: Network) -> None:
+    x, U = net.input("x", s, a), net.param("U", a, b)
+    X = net.recurrent("X", (l, s, a), over=l, initial=x[s, a])
+    H = net.recurrent("H", (s, a, l, t), over=t, initial=Sum(U[a, b] * X[l - 1, s, b], b))
+    net.define(H, (s, a, l, t), tanh(H[s, a, l, t - 1] * t + H[s, a, l, t - 2]))
+    net.define(X, (l, s, a), H[s, a, l, T - 1])
+    net.loss(Sum(X[l, s, a] ** 2, l, s, a))
+
+
+@model
+def names_of_adjoints_taken(net: Network) -> None:
+    p, last = net.param("dh_after", a), net.param("h_last")
+    x, U, h = state(net, last)
+    net.define(h, (s, t, a), tanh(Sum(U[a, b] * h[s, t - 1, b], b) + x[s, t, a] * p[a]))
+    net.loss(Sum(h[s, T - 1, a] ** 2, s, a))
+
+
+@model
+def kept_along_the_inner_loop_alone(net: Network) -> None:
+    """The state over time is carried, and an array of all layers."""
+    x, W = net.input("x", s, t, a), net.param("W", l, a, b)
+    X = net.recurrent("X", (s, t, l, a), over=l, initial=x[s, t, a])
+    Y = net.recurrent("Y", (s, t, l, a), over=t)
+    net.define(Y, (s, t, l, a), X[s, t, l, a])
+    below = Sum(W[l, a, b] * X[s, t, l - 1, b], b)
+    net.define(X, (s, t, l, a), tanh(below + Y[s, t - 1, l, a]))
+    net.loss(Sum(X[s, t, l, a] ** 2 * Y[s, t - 1, l, a], s, t, l, a))
+
+
+@model
+def only_the_step_before_is_predicted(net: Network) -> None:
+    """What is behind the loop reads no state of its own step, and needs the loop all the same."""
+    x, U, h = state(net)
+    net.define(h, (s, t, a), tanh(Sum(U[a, b] * h[s, t - 1, b], b) + x[s, t, a]))
+    net.output(net.define("z", (s, t, a), Sum(U[a, b] * h[s, t - 1, b], b)))
+    net.loss(Sum(h[s, t, a] ** 2, s, t, a))
+
+
+@model
+def power_iteration(net: Network) -> None:
+    """Of whose adjoint, too, only the step after is read behind the loop."""
+    A, h = net.param("A", a, b), net.recurrent("h", (t, a), over=t, initial=1)
+    net.define(h, (t, a), Sum(A[a, b] * h[t - 1, b], b))
+    net.output(net.define("y", a, h[T - 1, a] / sqrt(Sum(h[T - 1, b] ** 2, b))))
+
+
+@model
+def read_against_its_direction(net: Network) -> None:
+    """One step ahead, and at the end where its loop begins."""
+    x, U, h = state(net, net.param("h0", a)[a])
+    net.define(h, (s, t, a), tanh(Sum(U[a, b] * h[s, t - 1, b], b) + x[s, t, a]))
+    m = net.define("m", (s, t, a), h[s, t + 1, a] * x[s, t, a])
+    ends = Sum(h[s, 0, a] ** 2 + h[s, T - 1, a] ** 3, s, a)
+    net.loss(ends + Sum(m[s, t, a] ** 2, s, t, a))
+
+
+@model
+def masked_attention_in_depth(net: Network) -> None:
+    x, Q, V = net.input("x", s, t, a), net.param("Q", l, a, b), net.param("V", l, a, b)
+    X = net.recurrent("X", (l, s, t, a), over=l, initial=x[s, t, a])
+    z = net.define("z", (l, s, t, a), tanh(Sum(Q[l, a, b] * X[l - 1, s, t, b], b)))
+    scores = Sum(z[l, s, t, a] * z[l, s, r, a], a) / sqrt(u)
+    e = net.define("e", (l, s, t, r), Piecewise((scores, r <= t), (-oo, True)))
+    w = net.define("w", (l, s, t, r), exp(e[l, s, t, r]) / Sum(exp(e[l, s, t, q]), q))
+    v = net.define("v", (l, s, t, a), Sum(V[l, a, b] * X[l - 1, s, t, b], b))
+    net.define(X, (l, s, t, a), X[l - 1, s, t, a] + Sum(w[l, s, t, r] * v[l, s, r, a], r))
+    net.loss(Sum(X[L - 1, s, t, a] ** 2, s, t, a))
+
+
+@pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
+def test_verified(build: Build) -> None:
+    report = derive(network(build)).verify()
+    assert report.ok, report
+
+
+def test_values_known_apart_from_what_is_before_the_first_step() -> None:
+    """The oracle takes values that no shift reaches as they are: not those that read an initial value which moved."""
+    net = Network("m")
+    x, h0 = net.input("x", t), net.param("h0")
+    h = net.recurrent("h", t, over=t, initial=h0)
+    net.define(h, t, x[t] ** 2)
+    net.define("m", t, h[t - 1])
+    net.loss(Sum(h[t], t))
+    declared, point = net.declared(), {"x": np.ones(3), "h0": np.array(2.0)}
+    known = evaluate(declared, {"T": 3}, point).values
+    moved = evaluate(declared, {"T": 3}, point, shifts={"h0": np.array(1.0)}, known=known)
+    assert moved.values["m"][0].tolist() == [3, 1, 1]
