@@ -162,9 +162,9 @@ def test_what_a_normalisation_does_not_see_has_gradient_zero() -> None:
 
 
 def test_the_character_model_names_every_step() -> None:
-    """Those of makemore, part 4, but norm_logits, which is inside of counts."""
-    names = "emb embcat hprebn bnmeani bndiff bndiff2 bnvar bnvar_inv bnraw hpreact h logits logit_maxes counts"
-    names += " counts_sum counts_sum_inv probs logprobs"
+    """Those of makemore, part 4."""
+    names = "emb embcat hprebn bnmeani bndiff bndiff2 bnvar bnvar_inv bnraw hpreact h logits logit_maxes norm_logits"
+    names += " counts counts_sum counts_sum_inv probs logprobs"
     net = importlib.import_module("symbp.zoo.character_mlp").net
     assert set(names.split()) <= net.declared().declarations.keys()
 
