@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Piecewise, Sum, exp, oo, sqrt, tanh
+from sympy import Eq, Piecewise, Sum, exp, log, sqrt, tanh
 
 from symbp import Network, derive, indices, sizes
 from symbp.evaluate import evaluate
 
 n, T, L, u, k = sizes("n T L u k")
 s, l, i = indices("s", n), indices("l", L), indices("i", k)  # noqa: E741
-t, r, q = indices("t r q", T)
+t = indices("t", T)
 a, b = indices("a b", u)
 
 Build = Callable[[Network], None]
@@ -123,23 +123,45 @@ def read_against_its_direction(net: Network) -> None:
     net.loss(ends + Sum(m[s, t, a] ** 2, s, t, a))
 
 
-@model
-def masked_attention_in_depth(net: Network) -> None:
-    x, Q, V = net.input("x", s, t, a), net.param("Q", l, a, b), net.param("V", l, a, b)
-    X = net.recurrent("X", (l, s, t, a), over=l, initial=x[s, t, a])
-    z = net.define("z", (l, s, t, a), tanh(Sum(Q[l, a, b] * X[l - 1, s, t, b], b)))
-    scores = Sum(z[l, s, t, a] * z[l, s, r, a], a) / sqrt(u)
-    e = net.define("e", (l, s, t, r), Piecewise((scores, r <= t), (-oo, True)))
-    w = net.define("w", (l, s, t, r), exp(e[l, s, t, r]) / Sum(exp(e[l, s, t, q]), q))
-    v = net.define("v", (l, s, t, a), Sum(V[l, a, b] * X[l - 1, s, t, b], b))
-    net.define(X, (l, s, t, a), X[l - 1, s, t, a] + Sum(w[l, s, t, r] * v[l, s, r, a], r))
-    net.loss(Sum(X[L - 1, s, t, a] ** 2, s, t, a))
-
-
 @pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
 def test_verified(build: Build) -> None:
     report = derive(network(build)).verify()
     assert report.ok, report
+
+
+def chain(objective: Callable[[Any], Any]) -> Network:
+    """A product of positive matrices; the first step is written apart."""
+    net = Network("m")
+    A, B = net.param("A", a, b), net.param("B", t, b)
+    x = net.recurrent("x", (t, b), over=t)
+    step = exp(B[t, b]) * Sum(exp(A[a, b]) * x[t - 1, a], a)
+    net.define(x, (t, b), Piecewise((exp(B[t, b]), Eq(t, 0)), (step, True)))
+    net.loss(objective(x))
+    return net
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        lambda x: log(Sum(x[T - 1, b], b)),
+        lambda x: Sum(x[t, 0] / Sum(x[t, b], b), t),
+    ],
+)
+def test_a_state_with_its_first_step_apart_is_scaled(objective: Callable[[Any], Any]) -> None:
+    """For a logarithm, and for a quotient: over 900 steps nothing underflows."""
+    module, rng = derive(chain(objective)).load(), np.random.default_rng(0)
+    params = {"A": rng.normal(size=(3, 3)) - 9, "B": rng.normal(size=(900, 3))}
+    loss, grads = module.value_and_grad(params)
+    assert np.isfinite(loss) and all(np.isfinite(g).all() for g in grads.values())
+    higher = {**params, "A": params["A"] + 1e-6}
+    lower = {**params, "A": params["A"] - 1e-6}
+    slope = (module.forward(higher)[0] - module.forward(lower)[0]) / 2e-6
+    assert grads["A"].sum() == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+def test_a_quotient_across_steps_is_pointed_out() -> None:
+    (note,) = derive(chain(lambda x: Sum(x[t - 1, b] / Sum(x[t, a], a), t, b))).notes
+    assert note.startswith("x is multiplied at every step of t")
 
 
 def test_values_known_apart_from_what_is_before_the_first_step() -> None:
