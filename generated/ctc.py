@@ -66,12 +66,9 @@ def forward(params, path, last, end):
         # reached[s,t,i] = alpha[s,t − 1,i] + (Σ_i'' δ_{i,1 + i''} alpha[s,t − 1,i''])
         #     + Σ_i' δ_{i,2 + i'} alpha[s,t − 1,i'] {1 if path[s,i'
         #     + 2] ≠ path[s,i']; 0 otherwise}  (n, 2*U + 1)
-        step_value = alpha_before[:, t].copy()
-        step_value[:, 1 : 1 + 2 * U] += alpha_before[:, :, : 2 * U][:, t]
-        step_value[:, 2 : 1 + 2 * U] += (
-            reached_given * alpha_before[:, :, : 2 * U - 1][:, t]
-        )
-        reached[:, t] = step_value
+        reached[:, t] = alpha_before[:, t]
+        reached[:, t, 1 : 1 + 2 * U] += alpha_before[:, t, : 2 * U]
+        reached[:, t, 2 : 1 + 2 * U] += reached_given * alpha_before[:, t, : 2 * U - 1]
         # alpha_step[s,t,i] = reached[s,t,i] y[s,t,path[s,i]]  (n, 2*U + 1)
         alpha_step = reached[:, t] * y[np.arange(n)[:, None], t, path]
         # alpha_size[s,t] = Σ_i |alpha_step[s,t,i]|  (n,)

@@ -267,7 +267,7 @@ def forward(params, token, target):
         fch[l] = ln2[l] @ W1[l].T + b1[l]
         # gelu_cubic[l,b,t,f] = √(2) (fch[l,b,t,f] + 0.044715 fch[l,b,t,f]³) / √(π)
         #     (B, T, 4*H*d)
-        gelu_cubic = (2 / np.pi) ** 0.5 * (0.044715 * fch[l] ** 3 + fch[l])
+        gelu_cubic = (2 / np.pi) ** 0.5 * (0.044715 * fch[l] * fch[l] * fch[l] + fch[l])
         # gelu_tanh[l,b,t,f] = tanh(gelu_cubic[l,b,t,f])  (B, T, 4*H*d)
         gelu_tanh[l] = np.tanh(gelu_cubic)
         # gelu[l,b,t,f] = fch[l,b,t,f] (1 + gelu_tanh[l,b,t,f]) / 2  (B, T, 4*H*d)

@@ -170,12 +170,10 @@ def backward(params, cache):
         # ∂L/∂z[s,t,q,a] = δ_{0,q} ∂L/∂i[s,t,a] i[s,t,a] (1 − i[s,t,a])
         #     + δ_{1,q} ∂L/∂f[s,t,a] f[s,t,a] (1 − f[s,t,a]) + δ_{2,q} ∂L/∂g[s,t,a] (1
         #     − g[s,t,a]²) + δ_{3,q} ∂L/∂o[s,t,a] o[s,t,a] (1 − o[s,t,a])  (n, 4, u)
-        step_value = np.zeros((n, 4, u), dtype=di.dtype)
-        step_value[:, 0] = di * dz_given_3[:, t]
-        step_value[:, 1] = df * dz_given_2[:, t]
-        step_value[:, 2] = dg * dz_given[:, t]
-        step_value[:, 3] = do * dz_given_4[:, t]
-        dz[:, t] = step_value
+        dz[:, t, 0] = di * dz_given_3[:, t]
+        dz[:, t, 1] = df * dz_given_2[:, t]
+        dz[:, t, 2] = dg * dz_given[:, t]
+        dz[:, t, 3] = do * dz_given_4[:, t]
         # ∂L/∂h_before[s,t,a] = Σ_{q,b} ∂L/∂z[s,t,q,b] U[q,b,a]  (n, u)
         dh_before = np.tensordot(dz[:, t], U, axes=([1, 2], [0, 1]))
         # ∂L/∂c_before[s,t,a] = ∂L/∂c[s,t,a] f[s,t,a]  (n, u)

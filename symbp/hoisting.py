@@ -137,7 +137,7 @@ class _Hoist:
             return Mul(*stay, self.take(Mul(*(f for f in factors(expr) if f not in stay))))
         entry = any(isinstance(n, Entry) and not isinstance(n.args[0], Mask) for n in walk(expr))
         constant = self.over not in free_indices(expr)
-        merged = not self.deep and worth_sharing(expr)
+        merged = not self.deep and (worth_sharing(expr) or isinstance(expr, Add))
         placed = any(isinstance(n, Delta) for n in walk(expr))
         value = entry and isinstance(expr, Expr)  # no condition
         if not (value and (merged or constant and cost(expr) > 0 or placed)):

@@ -41,6 +41,11 @@ class Assign:
     at: tuple[Expr, ...] | None = None
     label: tuple[Index, ...] | None = None
 
+    @property
+    def places(self) -> tuple[Expr, ...]:
+        """Where in its array it is written."""
+        return self.indices if self.at is None else self.at
+
 
 @dataclass(frozen=True)
 class Allocate:

@@ -76,7 +76,7 @@ from symbp.targets.code import (
 from symbp.targets.conditions import condition
 from symbp.targets.contraction import contract, product
 from symbp.targets.kinds import has_root, inverse, is_decimal, is_python_number
-from symbp.targets.places import positions, read, rows_of, scatter_add, scattered
+from symbp.targets.places import is_view, positions, read, rows_of, scatter_add, scattered
 
 FUNCTIONS: dict[type, str] = {
     exp: "np.exp", log: "np.log", sin: "np.sin", cos: "np.cos", tan: "np.tan", sinh: "np.sinh", cosh: "np.cosh",
@@ -250,7 +250,7 @@ class Printer:
         if exponent == Rational(1, 2):
             return call("np.sqrt", [self(base)], self.frame)
         code = self(base)
-        if exponent in (3, 4) and isinstance(base, Entry) and code.text.isidentifier():
+        if exponent in (3, 4) and isinstance(base, Entry) and is_view(base, code.text):
             # NumPy's power is some hundred times slower than the products
             return Code(" * ".join([code.text] * int(exponent)), POWER - 2, code.axes)
         if is_python_number(exponent):

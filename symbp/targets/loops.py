@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sympy import Basic, Expr, Symbol, expand
+from sympy import Basic, Expr, Idx, Integer, Symbol, expand
 
 from symbp.ir.nodes import Cases, Entry, Index, Reduce, factors, size_of, substitute, sum_over
+from symbp.ir.schedule import Assign
 from symbp.layout import BODY_WIDTH, INDENT
 from symbp.layout import statement as wrap
 from symbp.ranges import ranges
@@ -56,21 +57,30 @@ def apart(one: Region, other: Region) -> bool:
     )
 
 
+def cover(regions: Sequence[Region]) -> bool:
+    """Whether terms, of one δ each, are written to all places: one for each on an axis whose length is a number."""
+    for axis in (place for place in regions[0] if isinstance(place, Idx)):
+        size = size_of(axis)
+        every = {Integer(k) for k in range(int(size))} if size.is_Integer else set()
+        if len(regions) == len(every) and {r.get(axis) for r in regions} == every:
+            return all(len(region) == 1 for region in regions)
+    return False
+
+
 def store(place: str, value: str, minus: bool, fresh: bool) -> str:
     """A value added to a place, or written where nothing is yet."""
     return f"{place} {'' if fresh else '-' if minus else '+'}= {value}"
 
 
-def accumulate(
-    printer: Printer, name: str, axes: tuple[Index, ...], term: Expr, fresh: bool
-) -> str:
+def accumulate(printer: Printer, assign: Assign, term: Expr, fresh: bool) -> str:
     """The statement, or the loop around it, that adds a term to an array."""
     coefficient, node = accumulated(term) or (term, term)
     bound = frozenset(node.indices)
     places, value = scattered(node.body, bound)
     loops = list(dict.fromkeys(i for p in places.values() for i in offsets(p)))
     fixed: dict[Basic, Expr] = {i: Symbol(i.name, integer=True) for i in loops}
-    target = Entry(name, *(substitute(places.get(i, fixed.get(i, i)), fixed) for i in axes))
+    at = {i: substitute(places.get(i, fixed.get(i, i)), fixed) for i in assign.indices}
+    target = Entry(assign.name, *(substitute(place, at) for place in assign.places))
     view = read(target, printer.frame, printer.number)
     rest = tuple(i for i in node.indices if i not in view.axes and i not in loops)
     value = substitute(coefficient * sum_over(value, rest), fixed)
@@ -79,7 +89,7 @@ def accumulate(
     inner = Printer((*view.axes, *(i for i in printer.frame if i not in view.axes)), printer.like)
     inner.helpers = printer.helpers
     code = align(inner(-value if minus else value), view.axes)
-    place = view.text if view.text.startswith(name) else f"{view.text}[...]"
+    place = view.text if view.text.startswith(assign.name) else f"{view.text}[...]"
     width = BODY_WIDTH - len(INDENT) * len(loops)
     lines = wrap(store(place, code.text, minus, fresh), width)
     for index in reversed(loops):

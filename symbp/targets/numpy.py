@@ -45,60 +45,50 @@ from symbp.notation import lhs_text, text
 from symbp.targets import steps
 from symbp.targets.code import ATOM, Code, align
 from symbp.targets.expressions import Printer, first_tensor
-from symbp.targets.loops import Region, accumulate, accumulated, apart, store, surrounding
+from symbp.targets.loops import Region, accumulate, accumulated, apart, cover, store, surrounding
 from symbp.targets.places import read, scattered
 from symbp.validate import provably_inside, reach
 
 WIDTH = 84  # columns of a statement in a function body of 88
 MOST_LINES = 7
-_STEP = "step_value"
 _NAME = re.compile(r"[^\W\d]\w*")
 
 
 def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
     """The Python statements of one assignment, and the helper functions that they call."""
-    if assign.at is not None:
-        return _kept(assign)
     printer = Printer(_frame(assign), first_tensor(assign.expr) or assign.like)
     whole, placed = _split(assign)
     looped = [t for t in summands(whole) if accumulated(t)]
     dense = Add(*(t for t in summands(whole) if t not in looped))
-    owned = assign.owned or bool(placed or looped)
+    parts = [*(Mul(*deltas, value) for deltas, value in placed), *looped]
+    regions = [_region(assign, term) for term in parts]
     around = None if placed else surrounding(dense, looped)
-    lines = []
     if around is not None:
-        shape, value = _shape(printer, assign.indices), printer.number(around).text
-        lines.append(f"{assign.name} = np.full({shape}, {value}, dtype={printer.dtype})")
-    elif dense != 0 or not (placed or looped):
-        lines.append(f"{assign.name} = {_whole(printer, assign, dense, owned)}")
+        value = _filled(printer, assign, printer.number(around).text)
+    elif dense != 0 or not parts:
+        value = _whole(printer, assign, dense, assign.at is None and (assign.owned or bool(parts)))
     else:
-        shape = _shape(printer, assign.indices)
-        lines.append(f"{assign.name} = np.zeros({shape}, dtype={printer.dtype})")
-    regions: list[Region] = []  # of terms written to an array of zeros, or of what surrounds them
-    for term in (*(Mul(*deltas, value) for deltas, value in placed), *looped):
-        region = _region(assign, term)
-        fresh = around is not None or dense == 0 and all(apart(region, r) for r in regions)
-        regions.append(region)
+        single = not looped and all(len(deltas) == 1 for deltas, _ in placed)
+        value = _filled(printer, assign, "" if single and cover(regions) else "0")
+    target = read(Entry(assign.name, *assign.places), printer.frame, printer.number).text
+    lines = [f"{target} = {value}"] if value else []
+    for k, (term, region) in enumerate(zip(parts, regions)):
+        fresh = around is not None or dense == 0 and all(apart(region, r) for r in regions[:k])
         if term in looped:
-            lines.append(accumulate(printer, assign.name, assign.indices, term, fresh))
+            lines.append(accumulate(printer, assign, term, fresh))
         else:
             lines.append(_scatter(printer, assign, term, fresh))
     viewed = {"windows"} if any("_windows(" in line for line in lines) else set()
     return tuple(lines), printer.helpers | viewed
 
 
-def _kept(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
-    """The statements of one step, whose result an array keeps: name[:, t] = …"""
-    printer = Printer(assign.indices, assign.like)
-    places = [":" if isinstance(p, Idx) else printer.number(p).text for p in assign.at or ()]
-    while places[-1] == ":":
-        places.pop()
-    target = f"{assign.name}[{', '.join(places)}]"
-    code, helpers = statement(replace(assign, name=_STEP, at=None, owned=False))
-    first, *more = code
-    if not more and first.startswith(f"{_STEP} = "):
-        return (target + first[len(_STEP) :],), helpers
-    return (*code, f"{target} = {_STEP}"), helpers
+def _filled(printer: Printer, assign: Assign, number: str) -> str:
+    """An array that holds this number everywhere; without one, an array, if there is none yet, to be written to."""
+    if assign.at is not None:
+        return number
+    kind = {"": "empty", "0": "zeros"}.get(number, "full")
+    value = f", {number}" if kind == "full" else ""
+    return f"np.{kind}({_shape(printer, assign.indices)}{value}, dtype={printer.dtype})"
 
 
 def fits(assign: Assign) -> bool:
@@ -200,9 +190,8 @@ def _scatter(printer: Printer, assign: Assign, term: Expr, fresh: bool) -> str:
     fixed, leader, agree = _places(assign.indices, deltas)
     at: dict[Basic, Expr] = {i: fixed.get(first, first) for i, first in leader.items()}
     at |= {i: substitute(place, at) for i, place in gathered.items()}
-    target = read(
-        Entry(assign.name, *(at[i] for i in assign.indices)), printer.frame, printer.number
-    )
+    places = (substitute(place, at) for place in assign.places)
+    target = read(Entry(assign.name, *places), printer.frame, printer.number)
     place = f"{target.text}[...]" if target.text.startswith("np.") else target.text
     value = substitute(agree * value, at)
     minus = value.could_extract_minus_sign() and not fresh

@@ -48,10 +48,19 @@ def read(entry: Entry, frame: Sequence[Index], number: Number) -> Code:
     return Code(f'np.einsum("{spell}->{result}", {text})', ATOM, distinct)
 
 
+def is_view(entry: Entry, text: str) -> bool:
+    """Whether a tensor is read without a call or a copy, by its name or by slices: z, z[t]."""
+    return "(" not in text and not any(map(is_gathered, entry.indices))
+
+
 def _straightened(entry: Entry, number: Number) -> Entry:
     """The entry of a view on the tensor whose axes are the indices themselves: slices and windows taken."""
-    slots, windows, places = [], [], []
-    for axis, place in enumerate(entry.indices):
+    slots, windows, places, axis = [], [], [], -1
+    for place in entry.indices:
+        if not free_indices(place) and not is_gathered(place):
+            slots.append(number(place).text)
+            continue
+        axis += 1
         if is_gathered(place) or not is_placed(place):
             slots.append(":")
             places.append(place)
