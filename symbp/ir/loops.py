@@ -179,8 +179,8 @@ def _step(read: Read, axes: Mapping[str, int]) -> int:
 
 def _cycle(reads: list[Read], through: Read | None = None) -> str:
     """A shortest cycle by name, or a shortest through one of its reads: "h → z → h"."""
-    cycles = [_from(r, reads) for r in ([through] if through else reads)]
-    return " → ".join(min(cycles, key=len))
+    cycles = sorted((_from(r, reads) for r in ([through] if through else reads)), key=len)
+    return " → ".join(cycles[0])
 
 
 def _from(read: Read, reads: list[Read]) -> list[str]:
