@@ -91,7 +91,7 @@ def test_no_array_has_more_axes_than_its_tensors(model: Path) -> None:
         """What value_and_grad allocates at most, where every size is this one."""
         shapes = shapes_at(size)
         arrays: dict[str, Any] = {
-            name: np.zeros(shapes[name], int)
+            name: np.ones(shapes[name], int)
             if declarations[name].integer
             else np.full(shapes[name], 1 / size)
             for name in (*module.PARAMETERS, *module.INPUTS)
