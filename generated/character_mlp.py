@@ -13,7 +13,8 @@
     h[s,a] = tanh(hpreact[s,a])
     logits[s,i] = b2[i] + Σ_a W2[i,a] h[s,a]
     logit_maxes[s] = max_i logits[s,i]
-    counts[s,i] = exp(logits[s,i] − logit_maxes[s])
+    norm_logits[s,i] = logits[s,i] − logit_maxes[s]
+    counts[s,i] = exp(norm_logits[s,i])
     counts_sum[s] = Σ_i counts[s,i]
     counts_sum_inv[s] = 1 / counts_sum[s]
     probs[s,i] = counts[s,i] counts_sum_inv[s]
@@ -105,8 +106,7 @@ def forward(params, x, t):
     # emb[s,r,e] = C[x[s,r],e]  (n, 3, d)
     emb = C[x]
     # embcat[s,m] = Σ_{r,e} δ_{d r + e,m} emb[s,r,e]  (n, 3*d)
-    embcat = np.zeros((n, 3 * d), dtype=emb.dtype)
-    _windows(embcat, (1, 0, (d, 3), (1, d)))[...] = emb.swapaxes(-1, -2)
+    embcat = emb.reshape(n, 3 * d)
     # hprebn[s,a] = b1[a] + Σ_m W1[a,m] embcat[s,m]  (n, u)
     hprebn = embcat @ W1.T + b1
     # bnmeani[a] = (1 / n) Σ_s hprebn[s,a]  (u,)
@@ -129,31 +129,20 @@ def forward(params, x, t):
     logits = h @ W2.T + b2
     # logit_maxes[s] = max_i logits[s,i]  (n,)
     logit_maxes = logits.max(axis=1)
-    # exp_logits[s,v] = exp(logits[s,v] − logit_maxes[s])  (n, k)
-    exp_logits = np.exp(logits - logit_maxes[:, None])
-    # sum_exp_logits[s] = Σ_v exp_logits[s,v]  (n,)
-    sum_exp_logits = exp_logits.sum(axis=1)
-    # inverse_sum_exp_logits[s] = 1 / sum_exp_logits[s]  (n,)
-    inverse_sum_exp_logits = 1 / sum_exp_logits
+    # norm_logits[s,i] = logits[s,i] − logit_maxes[s]  (n, k)
+    norm_logits = logits - logit_maxes[:, None]
+    # exp_norm_logits[s,v] = exp(norm_logits[s,v])  (n, k)
+    exp_norm_logits = np.exp(norm_logits)
+    # sum_exp_norm_logits[s] = Σ_v exp_norm_logits[s,v]  (n,)
+    sum_exp_norm_logits = exp_norm_logits.sum(axis=1)
+    # probs[s,i] = counts[s,i] counts_sum_inv[s]  (n, k)
+    probs = exp_norm_logits / sum_exp_norm_logits[:, None]
     # logprobs[s,i] = log(probs[s,i])  (n, k)
-    logprobs = logits - logit_maxes[:, None] - np.log(sum_exp_logits)[:, None]
+    logprobs = norm_logits - np.log(sum_exp_norm_logits)[:, None]
     # loss = −(1 / n) Σ_s logprobs[s,t[s]]
     loss = -logprobs[np.arange(n), t].sum() / n
 
-    cache = (
-        x,
-        t,
-        embcat,
-        bnvar_inv,
-        bnraw,
-        h,
-        exp_logits,
-        inverse_sum_exp_logits,
-        d,
-        k,
-        n,
-        u,
-    )
+    cache = (x, t, embcat, bnvar_inv, bnraw, h, probs, d, k, n, u)
     return loss, cache
 
 
@@ -162,25 +151,10 @@ def backward(params, cache):
     W1 = np.asarray(params["W1"])
     bngain = np.asarray(params["bngain"])
     W2 = np.asarray(params["W2"])
-    (
-        x,
-        t,
-        embcat,
-        bnvar_inv,
-        bnraw,
-        h,
-        exp_logits,
-        inverse_sum_exp_logits,
-        d,
-        k,
-        n,
-        u,
-    ) = cache
+    x, t, embcat, bnvar_inv, bnraw, h, probs, d, k, n, u = cache
 
-    # ∂L/∂logits[s,i] = exp(logits[s,i] − logit_maxes[s])
-    #     / (n counts_sum_inv[s] (Σ_v exp(logits[s,v] − logit_maxes[s]))²) − δ_{i,t[s]}
-    #     / n  (n, k)
-    dlogits = (inverse_sum_exp_logits / n)[:, None] * exp_logits
+    # ∂L/∂logits[s,i] = (probs[s,i] − δ_{i,t[s]}) / n  (n, k)
+    dlogits = probs / n
     dlogits[np.arange(n), t] -= 1 / n
     # ∂L/∂hpreact[s,a] = (1 − h[s,a]²) Σ_v ∂L/∂logits[s,v] W2[v,a]  (n, u)
     dhpreact = (1 - h**2) * (dlogits @ W2)
@@ -199,9 +173,7 @@ def backward(params, cache):
     # ∂L/∂embcat[s,m] = Σ_a ∂L/∂hprebn[s,a] W1[a,m]  (n, 3*d)
     dembcat = dhprebn @ W1
     # ∂L/∂C[v,e] = Σ_{s,r} δ_{v,x[s,r]} ∂L/∂embcat[s,d r + e]  (k, d)
-    dC = _scatter_add(
-        (k, d), (x,), _windows(dembcat, (1, 0, (d, 3), (1, d))).swapaxes(-1, -2)
-    )
+    dC = _scatter_add((k, d), (x,), dembcat.reshape(n, 3, d))
     # ∂L/∂W1[a,m] = Σ_s ∂L/∂hprebn[s,a] embcat[s,m]  (u, 3*d)
     dW1 = dhprebn.T @ embcat
     # ∂L/∂b1[a] = 0  (u,)
@@ -274,8 +246,7 @@ def predict(params, x, bnmean_running, bnvar_running):
     # emb[s,r,e] = C[x[s,r],e]  (n, 3, d)
     emb = C[x]
     # embcat[s,m] = Σ_{r,e} δ_{d r + e,m} emb[s,r,e]  (n, 3*d)
-    embcat = np.zeros((n, 3 * d), dtype=emb.dtype)
-    _windows(embcat, (1, 0, (d, 3), (1, d)))[...] = emb.swapaxes(-1, -2)
+    embcat = emb.reshape(n, 3 * d)
     # hprebn[s,a] = b1[a] + Σ_m W1[a,m] embcat[s,m]  (n, u)
     hprebn = embcat @ W1.T + b1
     # hpreact_y[s,a] = bnbias[a] + bngain[a] (hprebn[s,a] − bnmean_running[a]) / √(1e−05
@@ -326,26 +297,6 @@ def _scatter_add(shape, places, values):
         for row, value in zip(place, values):
             total[row] += value
     return total.reshape(shape)
-
-
-def _windows(array, *windows):
-    """A view with an axis for each count: at (i, j) stands place start + step i + step' j.
-
-    A window is (axis, start, counts, steps) of one axis of the array.
-    """
-    shape = [(size,) for size in array.shape]
-    strides = [(stride,) for stride in array.strides]
-    first = [slice(None)] * array.ndim
-    for axis, start, counts, steps in windows:
-        ends = [step * (count - 1) for count, step in zip(counts, steps)]
-        low = start + sum(end for end in ends if end < 0)
-        high = start + sum(end for end in ends if end > 0)
-        if 0 not in counts and (low < 0 or high >= array.shape[axis]):
-            raise ValueError(f"a window from {low} to {high} leaves axis {axis}")
-        strides[axis] = tuple(step * array.strides[axis] for step in steps)
-        shape[axis], first[axis] = counts, slice(start, None)
-    view = array[tuple(first)]
-    return np.lib.stride_tricks.as_strided(view, sum(shape, ()), sum(strides, ()))
 
 
 # Checks at entry

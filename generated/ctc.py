@@ -1,9 +1,9 @@
 """ctc: a loss, its gradients and a step of training, in NumPy alone.
 
     alpha_initial[s,i] = δ_{0,i}
-    reached[s,t,i] = alpha[s,t − 1,i] + (Σ_i'' δ_{i,1 + i''} alpha[s,t − 1,i''])
-        + Σ_i' δ_{i,2 + i'} alpha[s,t − 1,i'] {1 if path[s,i'
-        + 2] ≠ path[s,i']; 0 otherwise}
+    reached[s,t,i] = alpha[s,t − 1,i] + {alpha[s,t − 1,i − 1] if i ≥ 1; 0 otherwise}
+        + {alpha[s,t − 1,i − 2] {1 if path[s,i] ≠ path[s,i − 2]; 0 otherwise} if i
+        ≥ 2; 0 otherwise}
     alpha[s,−1,i] = alpha_initial[s,i]
     alpha[s,t,i] = reached[s,t,i] y[s,t,path[s,i]]
     final[s,i] = alpha[s,last[s],i]
@@ -63,9 +63,9 @@ def forward(params, path, last, end):
     log_alpha_size_given = np.empty((n, T), dtype=y.dtype)
     alpha_before[:, 0] = alpha_initial
     for t in range(T):
-        # reached[s,t,i] = alpha[s,t − 1,i] + (Σ_i'' δ_{i,1 + i''} alpha[s,t − 1,i''])
-        #     + Σ_i' δ_{i,2 + i'} alpha[s,t − 1,i'] {1 if path[s,i'
-        #     + 2] ≠ path[s,i']; 0 otherwise}  (n, 2*U + 1)
+        # reached[s,t,i] = alpha[s,t − 1,i] + {alpha[s,t − 1,i − 1] if i
+        #     ≥ 1; 0 otherwise} + {alpha[s,t − 1,i − 2] {1 if path[s,i] ≠ path[s,i
+        #     − 2]; 0 otherwise} if i ≥ 2; 0 otherwise}  (n, 2*U + 1)
         reached[:, t] = alpha_before[:, t]
         reached[:, t, 1 : 1 + 2 * U] += alpha_before[:, t, : 2 * U]
         reached[:, t, 2 : 1 + 2 * U] += reached_given * alpha_before[:, t, : 2 * U - 1]

@@ -1,9 +1,11 @@
 """digits_cnn: a loss, its gradients and a step of training, in NumPy alone.
 
-    conv1_padded[s,c,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} image[s,c,y,x]
+    conv1_padded[s,c,y2,x2] = {image[s,c,y2 − 1,x2 − 1] if x2 ≥ 1 and y2 ≥ 1 and y2 − 1
+        < 2 H and x2 − 1 < 2 W; 0 otherwise}
     conv1[s,a,y,x] = b1[a] + Σ_{c,u,v} W1[a,c,u,v] conv1_padded[s,c,u + y,v + x]
     h1[s,a,y,x] = max(0, conv1[s,a,y,x])
-    conv2_padded[s,a,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} h1[s,a,y,x]
+    conv2_padded[s,a,y2,x2] = {h1[s,a,y2 − 1,x2 − 1] if x2 ≥ 1 and y2 ≥ 1 and y2 − 1
+        < 2 H and x2 − 1 < 2 W; 0 otherwise}
     conv2[s,b,y,x] = b2[b] + Σ_{a,u,v} W2[b,a,u,v] conv2_padded[s,a,u + y,v + x]
     h2[s,b,y,x] = max(0, conv2[s,b,y,x])
     pool[s,b,p,q] = max_{w,z} h2[s,b,2 p + w,2 q + z]
@@ -23,6 +25,7 @@ Arrays are all float32 or all float64, and so are the results. Derived by symbp
 """
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 PARAMETERS = {
     "W1": ("A", "1", "3", "3"),
@@ -81,32 +84,32 @@ def forward(params, image, label, *, keep=0.5, drop_mask=None, rng=None):
     keep = _number("keep", keep)
     drop_mask = _bernoulli("drop_mask", drop_mask, rng, keep, (n, B, H, W), W1.dtype)
 
-    # conv1_padded[s,c,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} image[s,c,y,x]
-    #     (n, 1, 2*H + 2, 2*W + 2)
+    # conv1_padded[s,c,y2,x2] = {image[s,c,y2 − 1,x2 − 1] if x2 ≥ 1 and y2 ≥ 1 and y2
+    #     − 1 < 2 H and x2 − 1 < 2 W; 0 otherwise}  (n, 1, 2*H + 2, 2*W + 2)
     conv1_padded = np.zeros((n, 1, 2 * (1 + H), 2 * (1 + W)), dtype=image.dtype)
     conv1_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] = image
     # sum_W1_conv1_padded[s,a,y,x] = Σ_{c,u,v} W1[a,c,u,v] conv1_padded[s,c,u + y,v + x]
     #     (n, A, 2*H, 2*W)
     sum_W1_conv1_padded = np.tensordot(
-        _windows(conv1_padded, (2, 0, (2 * H, 3), (1, 1)), (3, 0, (2 * W, 3), (1, 1))),
+        sliding_window_view(conv1_padded, (3, 3), axis=(2, 3)),
         W1,
-        axes=([1, 3, 5], [1, 2, 3]),
+        axes=([1, 4, 5], [1, 2, 3]),
     ).transpose(0, 3, 1, 2)
     # conv1[s,a,y,x] = b1[a] + Σ_{c,u,v} W1[a,c,u,v] conv1_padded[s,c,u + y,v + x]
     #     (n, A, 2*H, 2*W)
     conv1 = sum_W1_conv1_padded + b1[:, None, None]
     # h1[s,a,y,x] = max(0, conv1[s,a,y,x])  (n, A, 2*H, 2*W)
     h1 = np.maximum(conv1, 0)
-    # conv2_padded[s,a,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} h1[s,a,y,x]
-    #     (n, A, 2*H + 2, 2*W + 2)
+    # conv2_padded[s,a,y2,x2] = {h1[s,a,y2 − 1,x2 − 1] if x2 ≥ 1 and y2 ≥ 1 and y2 − 1
+    #     < 2 H and x2 − 1 < 2 W; 0 otherwise}  (n, A, 2*H + 2, 2*W + 2)
     conv2_padded = np.zeros((n, A, 2 * (1 + H), 2 * (1 + W)), dtype=h1.dtype)
     conv2_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] = h1
     # sum_W2_conv2_padded[s,b,y,x] = Σ_{a,u,v} W2[b,a,u,v] conv2_padded[s,a,u + y,v + x]
     #     (n, B, 2*H, 2*W)
     sum_W2_conv2_padded = np.tensordot(
-        _windows(conv2_padded, (2, 0, (2 * H, 3), (1, 1)), (3, 0, (2 * W, 3), (1, 1))),
+        sliding_window_view(conv2_padded, (3, 3), axis=(2, 3)),
         W2,
-        axes=([1, 3, 5], [1, 2, 3]),
+        axes=([1, 4, 5], [1, 2, 3]),
     ).transpose(0, 3, 1, 2)
     # conv2[s,b,y,x] = b2[b] + Σ_{a,u,v} W2[b,a,u,v] conv2_padded[s,a,u + y,v + x]
     #     (n, B, 2*H, 2*W)
@@ -114,7 +117,7 @@ def forward(params, image, label, *, keep=0.5, drop_mask=None, rng=None):
     # h2[s,b,y,x] = max(0, conv2[s,b,y,x])  (n, B, 2*H, 2*W)
     h2 = np.maximum(conv2, 0)
     # pool[s,b,p,q] = max_{w,z} h2[s,b,2 p + w,2 q + z]  (n, B, H, W)
-    pool = _windows(h2, (2, 0, (H, 2), (2, 1)), (3, 0, (W, 2), (2, 1))).max(axis=(3, 5))
+    pool = h2.reshape(n, B, H, 2, W, 2).max(axis=(3, 5))
     # drop[s,b,p,q] = drop_mask[s,b,p,q] pool[s,b,p,q] / keep  (n, B, H, W)
     drop = drop_mask * pool / keep
     # z[s,i] = b3[i] + Σ_{b,p,q} W3[i,b,p,q] drop[s,b,p,q]  (n, k)
@@ -180,10 +183,9 @@ def backward(params, cache):
     dz[np.arange(n), label] -= 1 / n
     # ties_h2[s,b,p,w,q,z] = [h2[s,b,2 p + w,2 q + z] = max_{w',w''} h2[s,b,2 p + w',2 q
     #     + w'']]  (n, B, H, 2, W, 2)
-    ties_h2 = (
-        _windows(h2, (2, 0, (H, 2), (2, 1)), (3, 0, (W, 2), (2, 1)))
-        == pool[:, :, :, None, :, None]
-    ).astype(h2.dtype)
+    ties_h2 = (h2.reshape(n, B, H, 2, W, 2) == pool[:, :, :, None, :, None]).astype(
+        h2.dtype
+    )
     # dh2_part[s,b,p,q] = drop_mask[s,b,p,q] (Σ_i ∂L/∂z[s,i] W3[i,b,p,q])
     #     / Σ_{w,z} ties_h2[s,b,p,w,q,z]  (n, B, H, W)
     dh2_part = (
@@ -192,10 +194,9 @@ def backward(params, cache):
     # ∂L/∂h2[s,b,y,x] = (1 / keep) Σ_{p,q,w,z} δ_{2 p + w,y} δ_{2 q + z,x} [h2[s,b,2 p
     #     + w,2 q + z] = pool[s,b,p,q]] drop_mask[s,b,p,q] (Σ_i ∂L/∂z[s,i] W3[i,b,p,q])
     #     / Σ_{w',w''} [h2[s,b,2 p + w',2 q + w''] = pool[s,b,p,q]]  (n, B, 2*H, 2*W)
-    dh2 = np.zeros((n, B, 2 * H, 2 * W), dtype=dh2_part.dtype)
-    _windows(dh2, (2, 0, (H, 2), (2, 1)), (3, 0, (W, 2), (2, 1)))[...] = (
-        dh2_part / keep
-    )[:, :, :, None, :, None] * ties_h2
+    dh2 = ((dh2_part / keep)[:, :, :, None, :, None] * ties_h2).reshape(
+        n, B, 2 * H, 2 * W
+    )
     # ∂L/∂conv2[s,b,y,x] = [h2[s,b,y,x] > 0] ∂L/∂h2[s,b,y,x]  (n, B, 2*H, 2*W)
     dconv2 = dh2 * (h2 > 0)
     # ∂L/∂conv2_padded[s,a,y2,x2] = Σ_{y,x,u,v,b} δ_{u + y,y2} δ_{v
@@ -213,8 +214,8 @@ def backward(params, cache):
     #     (A, 1, 3, 3)
     dW1 = np.tensordot(
         dconv1,
-        _windows(conv1_padded, (2, 0, (2 * H, 3), (1, 1)), (3, 0, (2 * W, 3), (1, 1))),
-        axes=([0, 2, 3], [0, 2, 4]),
+        sliding_window_view(conv1_padded, (3, 3), axis=(2, 3)),
+        axes=([0, 2, 3], [0, 2, 3]),
     )
     # ∂L/∂b1[a] = Σ_{s,y,x} ∂L/∂conv1[s,a,y,x]  (A,)
     db1 = dconv1.sum(axis=(0, 2, 3))
@@ -222,8 +223,8 @@ def backward(params, cache):
     #     (B, A, 3, 3)
     dW2 = np.tensordot(
         dconv2,
-        _windows(conv2_padded, (2, 0, (2 * H, 3), (1, 1)), (3, 0, (2 * W, 3), (1, 1))),
-        axes=([0, 2, 3], [0, 2, 4]),
+        sliding_window_view(conv2_padded, (3, 3), axis=(2, 3)),
+        axes=([0, 2, 3], [0, 2, 3]),
     )
     # ∂L/∂b2[b] = Σ_{s,y,x} ∂L/∂conv2[s,b,y,x]  (B,)
     db2 = dconv2.sum(axis=(0, 2, 3))
@@ -265,32 +266,32 @@ def predict(params, image):
         image=(n, 1, 2 * H, 2 * W),
     )
 
-    # conv1_padded[s,c,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} image[s,c,y,x]
-    #     (n, 1, 2*H + 2, 2*W + 2)
+    # conv1_padded[s,c,y2,x2] = {image[s,c,y2 − 1,x2 − 1] if x2 ≥ 1 and y2 ≥ 1 and y2
+    #     − 1 < 2 H and x2 − 1 < 2 W; 0 otherwise}  (n, 1, 2*H + 2, 2*W + 2)
     conv1_padded = np.zeros((n, 1, 2 * (1 + H), 2 * (1 + W)), dtype=image.dtype)
     conv1_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] = image
     # sum_W1_conv1_padded[s,a,y,x] = Σ_{c,u,v} W1[a,c,u,v] conv1_padded[s,c,u + y,v + x]
     #     (n, A, 2*H, 2*W)
     sum_W1_conv1_padded = np.tensordot(
-        _windows(conv1_padded, (2, 0, (2 * H, 3), (1, 1)), (3, 0, (2 * W, 3), (1, 1))),
+        sliding_window_view(conv1_padded, (3, 3), axis=(2, 3)),
         W1,
-        axes=([1, 3, 5], [1, 2, 3]),
+        axes=([1, 4, 5], [1, 2, 3]),
     ).transpose(0, 3, 1, 2)
     # conv1[s,a,y,x] = b1[a] + Σ_{c,u,v} W1[a,c,u,v] conv1_padded[s,c,u + y,v + x]
     #     (n, A, 2*H, 2*W)
     conv1 = sum_W1_conv1_padded + b1[:, None, None]
     # h1[s,a,y,x] = max(0, conv1[s,a,y,x])  (n, A, 2*H, 2*W)
     h1 = np.maximum(conv1, 0)
-    # conv2_padded[s,a,y2,x2] = Σ_{x,y} δ_{1 + x,x2} δ_{1 + y,y2} h1[s,a,y,x]
-    #     (n, A, 2*H + 2, 2*W + 2)
+    # conv2_padded[s,a,y2,x2] = {h1[s,a,y2 − 1,x2 − 1] if x2 ≥ 1 and y2 ≥ 1 and y2 − 1
+    #     < 2 H and x2 − 1 < 2 W; 0 otherwise}  (n, A, 2*H + 2, 2*W + 2)
     conv2_padded = np.zeros((n, A, 2 * (1 + H), 2 * (1 + W)), dtype=h1.dtype)
     conv2_padded[:, :, 1 : 1 + 2 * H, 1 : 1 + 2 * W] = h1
     # sum_W2_conv2_padded[s,b,y,x] = Σ_{a,u,v} W2[b,a,u,v] conv2_padded[s,a,u + y,v + x]
     #     (n, B, 2*H, 2*W)
     sum_W2_conv2_padded = np.tensordot(
-        _windows(conv2_padded, (2, 0, (2 * H, 3), (1, 1)), (3, 0, (2 * W, 3), (1, 1))),
+        sliding_window_view(conv2_padded, (3, 3), axis=(2, 3)),
         W2,
-        axes=([1, 3, 5], [1, 2, 3]),
+        axes=([1, 4, 5], [1, 2, 3]),
     ).transpose(0, 3, 1, 2)
     # conv2[s,b,y,x] = b2[b] + Σ_{a,u,v} W2[b,a,u,v] conv2_padded[s,a,u + y,v + x]
     #     (n, B, 2*H, 2*W)
@@ -298,7 +299,7 @@ def predict(params, image):
     # h2[s,b,y,x] = max(0, conv2[s,b,y,x])  (n, B, 2*H, 2*W)
     h2 = np.maximum(conv2, 0)
     # pool[s,b,p,q] = max_{w,z} h2[s,b,2 p + w,2 q + z]  (n, B, H, W)
-    pool = _windows(h2, (2, 0, (H, 2), (2, 1)), (3, 0, (W, 2), (2, 1))).max(axis=(3, 5))
+    pool = h2.reshape(n, B, H, 2, W, 2).max(axis=(3, 5))
     # z[s,i] = b3[i] + Σ_{b,p,q} W3[i,b,p,q] pool[s,b,p,q]  (n, k)
     z = np.tensordot(pool, W3, axes=([1, 2, 3], [1, 2, 3])) + b3
     # exp_z[s,i] = exp(z[s,i] − max_i' z[s,i'])  (n, k)
@@ -313,26 +314,6 @@ def step(params, grads, learning_rate):
     """Gradient descent, in place: w ← w − learning_rate ∂L/∂w for each parameter w."""
     for name in PARAMETERS:
         params[name] -= float(learning_rate) * grads[name]
-
-
-def _windows(array, *windows):
-    """A view with an axis for each count: at (i, j) stands place start + step i + step' j.
-
-    A window is (axis, start, counts, steps) of one axis of the array.
-    """
-    shape = [(size,) for size in array.shape]
-    strides = [(stride,) for stride in array.strides]
-    first = [slice(None)] * array.ndim
-    for axis, start, counts, steps in windows:
-        ends = [step * (count - 1) for count, step in zip(counts, steps)]
-        low = start + sum(end for end in ends if end < 0)
-        high = start + sum(end for end in ends if end > 0)
-        if 0 not in counts and (low < 0 or high >= array.shape[axis]):
-            raise ValueError(f"a window from {low} to {high} leaves axis {axis}")
-        strides[axis] = tuple(step * array.strides[axis] for step in steps)
-        shape[axis], first[axis] = counts, slice(start, None)
-    view = array[tuple(first)]
-    return np.lib.stride_tricks.as_strided(view, sum(shape, ()), sum(strides, ()))
 
 
 # Checks at entry

@@ -22,6 +22,7 @@ Arrays are all float32 or all float64, and so are the results. Derived by symbp
 """
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 PARAMETERS = {
     "W1": ("20", "1", "5", "5"),
@@ -90,31 +91,25 @@ def forward(params, data, label):
     # sum_W1_scaled[s,m,p,q] = Σ_{c,u,v} W1[m,c,u,v] scaled[s,c,p + u,q + v]
     #     (n, 20, 24, 24)
     sum_W1_scaled = np.tensordot(
-        _windows(scaled, (2, 0, (24, 5), (1, 1)), (3, 0, (24, 5), (1, 1))),
+        sliding_window_view(scaled, (5, 5), axis=(2, 3)),
         W1,
-        axes=([1, 3, 5], [1, 2, 3]),
+        axes=([1, 4, 5], [1, 2, 3]),
     ).transpose(0, 3, 1, 2)
     # conv1[s,m,p,q] = b1[m] + Σ_{c,u,v} W1[m,c,u,v] scaled[s,c,p + u,q + v]
     #     (n, 20, 24, 24)
     conv1 = sum_W1_scaled + b1[:, None, None]
     # pool1[s,m,f,g] = max_{w,z} conv1[s,m,2 f + w,2 g + z]  (n, 20, 12, 12)
-    pool1 = _windows(conv1, (2, 0, (12, 2), (2, 1)), (3, 0, (12, 2), (2, 1))).max(
-        axis=(3, 5)
-    )
+    pool1 = conv1.reshape(n, 20, 12, 2, 12, 2).max(axis=(3, 5))
     # sum_W2_pool1[s,o,k,r] = Σ_{m,u,v} W2[o,m,u,v] pool1[s,m,k + u,r + v]
     #     (n, 50, 8, 8)
     sum_W2_pool1 = np.tensordot(
-        _windows(pool1, (2, 0, (8, 5), (1, 1)), (3, 0, (8, 5), (1, 1))),
-        W2,
-        axes=([1, 3, 5], [1, 2, 3]),
+        sliding_window_view(pool1, (5, 5), axis=(2, 3)), W2, axes=([1, 4, 5], [1, 2, 3])
     ).transpose(0, 3, 1, 2)
     # conv2[s,o,k,r] = b2[o] + Σ_{m,u,v} W2[o,m,u,v] pool1[s,m,k + u,r + v]
     #     (n, 50, 8, 8)
     conv2 = sum_W2_pool1 + b2[:, None, None]
     # pool2[s,o,d,e] = max_{w,z} conv2[s,o,2 d + w,2 e + z]  (n, 50, 4, 4)
-    pool2 = _windows(conv2, (2, 0, (4, 2), (2, 1)), (3, 0, (4, 2), (2, 1))).max(
-        axis=(3, 5)
-    )
+    pool2 = conv2.reshape(n, 50, 4, 2, 4, 2).max(axis=(3, 5))
     # ip1[s,h] = b3[h] + Σ_{o,d,e} W3[h,o,d,e] pool2[s,o,d,e]  (n, 500)
     ip1 = np.tensordot(pool2, W3, axes=([1, 2, 3], [1, 2, 3])) + b3
     # relu1[s,h] = max(0, ip1[s,h])  (n, 500)
@@ -156,8 +151,7 @@ def backward(params, cache):
     # ties_conv2[s,o,d,w,e,z] = [conv2[s,o,2 d + w,2 e + z] = max_{w',w''} conv2[s,o,2 d
     #     + w',2 e + w'']]  (n, 50, 4, 2, 4, 2)
     ties_conv2 = (
-        _windows(conv2, (2, 0, (4, 2), (2, 1)), (3, 0, (4, 2), (2, 1)))
-        == pool2[:, :, :, None, :, None]
+        conv2.reshape(n, 50, 4, 2, 4, 2) == pool2[:, :, :, None, :, None]
     ).astype(conv2.dtype)
     # dconv2_part[s,o,d,e] = ∂L/∂pool2[s,o,d,e] / Σ_{w,z} ties_conv2[s,o,d,w,e,z]
     #     (n, 50, 4, 4)
@@ -165,10 +159,7 @@ def backward(params, cache):
     # ∂L/∂conv2[s,o,k,r] = Σ_{d,e,w,z} δ_{2 d + w,k} δ_{2 e + z,r} [conv2[s,o,2 d
     #     + w,2 e + z] = pool2[s,o,d,e]] ∂L/∂pool2[s,o,d,e] / Σ_{w',w''} [conv2[s,o,2 d
     #     + w',2 e + w''] = pool2[s,o,d,e]]  (n, 50, 8, 8)
-    dconv2 = np.zeros((n, 50, 8, 8), dtype=dconv2_part.dtype)
-    _windows(dconv2, (2, 0, (4, 2), (2, 1)), (3, 0, (4, 2), (2, 1)))[...] = (
-        dconv2_part[:, :, :, None, :, None] * ties_conv2
-    )
+    dconv2 = (dconv2_part[:, :, :, None, :, None] * ties_conv2).reshape(n, 50, 8, 8)
     # ∂L/∂pool1[s,m,f,g] = Σ_{u,v,o,k,r} δ_{f,k + u} δ_{g,r
     #     + v} ∂L/∂conv2[s,o,k,r] W2[o,m,u,v]  (n, 20, 12, 12)
     dpool1 = np.zeros((n, 20, 12, 12), dtype=W2.dtype)
@@ -180,8 +171,7 @@ def backward(params, cache):
     # ties_conv1[s,m,f,w,g,z] = [conv1[s,m,2 f + w,2 g + z] = max_{w',w''} conv1[s,m,2 f
     #     + w',2 g + w'']]  (n, 20, 12, 2, 12, 2)
     ties_conv1 = (
-        _windows(conv1, (2, 0, (12, 2), (2, 1)), (3, 0, (12, 2), (2, 1)))
-        == pool1[:, :, :, None, :, None]
+        conv1.reshape(n, 20, 12, 2, 12, 2) == pool1[:, :, :, None, :, None]
     ).astype(conv1.dtype)
     # dconv1_part[s,m,f,g] = ∂L/∂pool1[s,m,f,g] / Σ_{w,z} ties_conv1[s,m,f,w,g,z]
     #     (n, 20, 12, 12)
@@ -189,16 +179,13 @@ def backward(params, cache):
     # ∂L/∂conv1[s,m,p,q] = Σ_{f,g,w,z} δ_{2 f + w,p} δ_{2 g + z,q} [conv1[s,m,2 f
     #     + w,2 g + z] = pool1[s,m,f,g]] ∂L/∂pool1[s,m,f,g] / Σ_{w',w''} [conv1[s,m,2 f
     #     + w',2 g + w''] = pool1[s,m,f,g]]  (n, 20, 24, 24)
-    dconv1 = np.zeros((n, 20, 24, 24), dtype=dconv1_part.dtype)
-    _windows(dconv1, (2, 0, (12, 2), (2, 1)), (3, 0, (12, 2), (2, 1)))[...] = (
-        dconv1_part[:, :, :, None, :, None] * ties_conv1
-    )
+    dconv1 = (dconv1_part[:, :, :, None, :, None] * ties_conv1).reshape(n, 20, 24, 24)
     # ∂L/∂W1[m,c,u,v] = Σ_{s,p,q} ∂L/∂conv1[s,m,p,q] scaled[s,c,p + u,q + v]
     #     (20, 1, 5, 5)
     dW1 = np.tensordot(
         dconv1,
-        _windows(scaled, (2, 0, (24, 5), (1, 1)), (3, 0, (24, 5), (1, 1))),
-        axes=([0, 2, 3], [0, 2, 4]),
+        sliding_window_view(scaled, (5, 5), axis=(2, 3)),
+        axes=([0, 2, 3], [0, 2, 3]),
     )
     # ∂L/∂b1[m] = Σ_{s,p,q} ∂L/∂conv1[s,m,p,q]  (20,)
     db1 = dconv1.sum(axis=(0, 2, 3))
@@ -206,8 +193,8 @@ def backward(params, cache):
     #     (50, 20, 5, 5)
     dW2 = np.tensordot(
         dconv2,
-        _windows(pool1, (2, 0, (8, 5), (1, 1)), (3, 0, (8, 5), (1, 1))),
-        axes=([0, 2, 3], [0, 2, 4]),
+        sliding_window_view(pool1, (5, 5), axis=(2, 3)),
+        axes=([0, 2, 3], [0, 2, 3]),
     )
     # ∂L/∂b2[o] = Σ_{s,k,r} ∂L/∂conv2[s,o,k,r]  (50,)
     db2 = dconv2.sum(axis=(0, 2, 3))
@@ -264,31 +251,25 @@ def predict(params, data):
     # sum_W1_scaled[s,m,p,q] = Σ_{c,u,v} W1[m,c,u,v] scaled[s,c,p + u,q + v]
     #     (n, 20, 24, 24)
     sum_W1_scaled = np.tensordot(
-        _windows(scaled, (2, 0, (24, 5), (1, 1)), (3, 0, (24, 5), (1, 1))),
+        sliding_window_view(scaled, (5, 5), axis=(2, 3)),
         W1,
-        axes=([1, 3, 5], [1, 2, 3]),
+        axes=([1, 4, 5], [1, 2, 3]),
     ).transpose(0, 3, 1, 2)
     # conv1[s,m,p,q] = b1[m] + Σ_{c,u,v} W1[m,c,u,v] scaled[s,c,p + u,q + v]
     #     (n, 20, 24, 24)
     conv1 = sum_W1_scaled + b1[:, None, None]
     # pool1[s,m,f,g] = max_{w,z} conv1[s,m,2 f + w,2 g + z]  (n, 20, 12, 12)
-    pool1 = _windows(conv1, (2, 0, (12, 2), (2, 1)), (3, 0, (12, 2), (2, 1))).max(
-        axis=(3, 5)
-    )
+    pool1 = conv1.reshape(n, 20, 12, 2, 12, 2).max(axis=(3, 5))
     # sum_W2_pool1[s,o,k,r] = Σ_{m,u,v} W2[o,m,u,v] pool1[s,m,k + u,r + v]
     #     (n, 50, 8, 8)
     sum_W2_pool1 = np.tensordot(
-        _windows(pool1, (2, 0, (8, 5), (1, 1)), (3, 0, (8, 5), (1, 1))),
-        W2,
-        axes=([1, 3, 5], [1, 2, 3]),
+        sliding_window_view(pool1, (5, 5), axis=(2, 3)), W2, axes=([1, 4, 5], [1, 2, 3])
     ).transpose(0, 3, 1, 2)
     # conv2[s,o,k,r] = b2[o] + Σ_{m,u,v} W2[o,m,u,v] pool1[s,m,k + u,r + v]
     #     (n, 50, 8, 8)
     conv2 = sum_W2_pool1 + b2[:, None, None]
     # pool2[s,o,d,e] = max_{w,z} conv2[s,o,2 d + w,2 e + z]  (n, 50, 4, 4)
-    pool2 = _windows(conv2, (2, 0, (4, 2), (2, 1)), (3, 0, (4, 2), (2, 1))).max(
-        axis=(3, 5)
-    )
+    pool2 = conv2.reshape(n, 50, 4, 2, 4, 2).max(axis=(3, 5))
     # ip1[s,h] = b3[h] + Σ_{o,d,e} W3[h,o,d,e] pool2[s,o,d,e]  (n, 500)
     ip1 = np.tensordot(pool2, W3, axes=([1, 2, 3], [1, 2, 3])) + b3
     # relu1[s,h] = max(0, ip1[s,h])  (n, 500)
@@ -320,26 +301,6 @@ def _init_xavier(
 ) -> np.ndarray:
     limit = np.sqrt(3 / np.prod(shape[1:]))
     return rng.uniform(-limit, limit, shape)
-
-
-def _windows(array, *windows):
-    """A view with an axis for each count: at (i, j) stands place start + step i + step' j.
-
-    A window is (axis, start, counts, steps) of one axis of the array.
-    """
-    shape = [(size,) for size in array.shape]
-    strides = [(stride,) for stride in array.strides]
-    first = [slice(None)] * array.ndim
-    for axis, start, counts, steps in windows:
-        ends = [step * (count - 1) for count, step in zip(counts, steps)]
-        low = start + sum(end for end in ends if end < 0)
-        high = start + sum(end for end in ends if end > 0)
-        if 0 not in counts and (low < 0 or high >= array.shape[axis]):
-            raise ValueError(f"a window from {low} to {high} leaves axis {axis}")
-        strides[axis] = tuple(step * array.strides[axis] for step in steps)
-        shape[axis], first[axis] = counts, slice(start, None)
-    view = array[tuple(first)]
-    return np.lib.stride_tricks.as_strided(view, sum(shape, ()), sum(strides, ()))
 
 
 # Checks at entry

@@ -78,8 +78,8 @@ def forward(params, x, target, h0, c0):
     _check_gather("x", x, "W", 2, k)
     _check_gather("target", target, "y", 2, k)
 
-    # z_given[s,t,q,a] = W[q,a,x[s,t]]  (n, T, 4, u)
-    z_given = W[:, :, x].transpose(2, 3, 0, 1)
+    # z_given[s,t,q,a] = W[q,a,x[s,t]] + b[q,a]  (n, T, 4, u)
+    z_given = W[:, :, x].transpose(2, 3, 0, 1) + b
     h_all = np.empty((n, T + 1, u), dtype=h0.dtype)
     h_before, h = h_all[:, :-1], h_all[:, 1:]
     o = np.empty((n, T, u), dtype=h0.dtype)
@@ -93,7 +93,7 @@ def forward(params, x, target, h0, c0):
     c_before[:, 0] = c0
     for t in range(T):
         # z[s,t,q,a] = W[q,a,x[s,t]] + b[q,a] + Σ_b U[q,a,b] h[s,t − 1,b]  (n, 4, u)
-        z = z_given[:, t] + np.tensordot(h_before[:, t], U, axes=([1], [2])) + b
+        z = z_given[:, t] + np.tensordot(h_before[:, t], U, axes=([1], [2]))
         # i[s,t,a] = 1 / (1 + exp(−z[s,t,0,a]))  (n, u)
         i[:, t] = np.exp(np.minimum(z[:, 0], 0)) / (1 + np.exp(-np.abs(z[:, 0])))
         # f[s,t,a] = 1 / (1 + exp(−z[s,t,1,a]))  (n, u)
@@ -222,15 +222,15 @@ def predict(params, x, h0, c0):
     )
     _check_gather("x", x, "W", 2, k)
 
-    # z_given[s,t,q,a] = W[q,a,x[s,t]]  (n, T, 4, u)
-    z_given = W[:, :, x].transpose(2, 3, 0, 1)
+    # z_given[s,t,q,a] = W[q,a,x[s,t]] + b[q,a]  (n, T, 4, u)
+    z_given = W[:, :, x].transpose(2, 3, 0, 1) + b
     h_all = np.empty((n, T + 1, u), dtype=h0.dtype)
     h_before, h = h_all[:, :-1], h_all[:, 1:]
     h_before[:, 0] = h0
     c = c0
     for t in range(T):
         # z[s,t,q,a] = W[q,a,x[s,t]] + b[q,a] + Σ_b U[q,a,b] h[s,t − 1,b]  (n, 4, u)
-        z = z_given[:, t] + np.tensordot(h_before[:, t], U, axes=([1], [2])) + b
+        z = z_given[:, t] + np.tensordot(h_before[:, t], U, axes=([1], [2]))
         # i[s,t,a] = 1 / (1 + exp(−z[s,t,0,a]))  (n, u)
         i = np.exp(np.minimum(z[:, 0], 0)) / (1 + np.exp(-np.abs(z[:, 0])))
         # f[s,t,a] = 1 / (1 + exp(−z[s,t,1,a]))  (n, u)

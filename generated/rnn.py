@@ -60,14 +60,14 @@ def forward(params, x, target, h0):
     _check_gather("x", x, "Wxh", 1, k)
     _check_gather("target", target, "y", 2, k)
 
-    # z_given[s,t,a] = Wxh[a,x[s,t]]  (n, T, u)
-    z_given = Wxh[:, x].transpose(1, 2, 0)
+    # z_given[s,t,a] = Wxh[a,x[s,t]] + bh[a]  (n, T, u)
+    z_given = Wxh[:, x].transpose(1, 2, 0) + bh
     h_all = np.empty((n, T + 1, u), dtype=h0.dtype)
     h_before, h = h_all[:, :-1], h_all[:, 1:]
     h_before[:, 0] = h0
     for t in range(T):
         # z[s,t,a] = Wxh[a,x[s,t]] + bh[a] + Σ_b Whh[a,b] h[s,t − 1,b]  (n, u)
-        z = z_given[:, t] + h_before[:, t] @ Whh.T + bh
+        z = z_given[:, t] + h_before[:, t] @ Whh.T
         # h[s,t,a] = tanh(z[s,t,a])  (n, u)
         h[:, t] = np.tanh(z)
     # logits[s,t,i] = by[i] + Σ_a Why[i,a] h[s,t,a]  (n, T, k)
@@ -145,14 +145,14 @@ def predict(params, x, h0):
     _check_shapes(arrays, Whh=(u, u), bh=(u,), Why=(k, u), by=(k,), h0=(n, u))
     _check_gather("x", x, "Wxh", 1, k)
 
-    # z_given[s,t,a] = Wxh[a,x[s,t]]  (n, T, u)
-    z_given = Wxh[:, x].transpose(1, 2, 0)
+    # z_given[s,t,a] = Wxh[a,x[s,t]] + bh[a]  (n, T, u)
+    z_given = Wxh[:, x].transpose(1, 2, 0) + bh
     h_all = np.empty((n, T + 1, u), dtype=h0.dtype)
     h_before, h = h_all[:, :-1], h_all[:, 1:]
     h_before[:, 0] = h0
     for t in range(T):
         # z[s,t,a] = Wxh[a,x[s,t]] + bh[a] + Σ_b Whh[a,b] h[s,t − 1,b]  (n, u)
-        z = z_given[:, t] + h_before[:, t] @ Whh.T + bh
+        z = z_given[:, t] + h_before[:, t] @ Whh.T
         # h[s,t,a] = tanh(z[s,t,a])  (n, u)
         h[:, t] = np.tanh(z)
     # h_last[s,a] = h[s,T − 1,a]  (n, u)

@@ -3,6 +3,7 @@
     held    x_j − m = r h_j  where h_j = (x_j − m) / r, and v = r² where r = √v
     named   Σ_j x_j = d m    where m = (1/d) Σ_j x_j
     fixed   Σ_j h_j = 0      where h_j = x_j − (1/d) Σ_i x_i, or that times anything without j
+            Σ_j y_j = 1      where y_j = e_j / Σ_i e_i
 
 No layer is known here by name. With these the gradients of normalised values take one pass fewer over the data: what a
 mean would subtract from a value whose own mean is 0 is never computed.
@@ -62,7 +63,7 @@ class Known:
         self._held: dict[Expr, Part] = {}
         self._named: dict[Expr, Part] = {}
         self.reasons: set[str] = set()
-        self._zero: dict[Expr, bool] = {}
+        self._fixed: dict[Expr, Expr | None] = {}
         self._tensors: set[frozenset[str]] = set()  # nothing that reads others is looked up
         for eq in program.equations:
             for factor in factors(eq.expr):
@@ -139,20 +140,22 @@ class Known:
             form, order = canonical(node)
             if form in self._named:
                 return self._named[form].at(order)
-        return S.Zero if self._vanishes(node) else node
+        fixed = self._constant(node)
+        return node if fixed is None else fixed
 
-    def _vanishes(self, node: Reduce) -> bool:
-        """Whether a sum of one tensor's entries is 0 by the definition of that tensor."""
+    def _constant(self, node: Reduce) -> Expr | None:
+        """What a sum of one tensor's entries is by the definition of that tensor, where no tensor stands in that."""
         entry = node.body
         if not (isinstance(entry, Entry) and entry.tensor in self._equations):
-            return False
+            return None
         form, _ = canonical(node)
-        if form not in self._zero:
+        if form not in self._fixed:
             eq = self._equations[entry.tensor]
             body = substitute(eq.expr, dict(zip(eq.indices, entry.indices)))
-            (total,) = unify([self.sums(contract(body, node.indices))])
-            self._zero[form] = total == 0
-        return self._zero[form]
+            (whole,) = unify([contract(body, node.indices)])  # so that equal sums cancel
+            (total,) = unify([self.sums(whole)])
+            self._fixed[form] = total if _is_scalar(total) else None
+        return self._fixed[form]
 
 
 def is_sum(node: Basic) -> bool:

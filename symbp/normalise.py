@@ -57,6 +57,7 @@ from symbp.ir.nodes import (
     walk,
 )
 from symbp.ir.program import Program, Shift, arranged
+from symbp.ir.trace import Step
 from symbp.maximum import Maximum
 from symbp.naming import fresh_index
 from symbp.ranges import decided, fits, ranges, taken, whole
@@ -83,7 +84,7 @@ def normalise(declared: Declared) -> Program:
         declared.loss.name if declared.loss else None,
         declared.outputs,
         declared.indices,
-        (),
+        tuple(convert.trace),
         shifts,
         convert.ends,
     )
@@ -99,6 +100,7 @@ class _Equations:
             d.name for d in self.given.values() if not d.indices and d.kind != "constant"
         )
         self.shapes = {d.name: d.shape for d in self.given.values()}
+        self.trace: list[Step] = []
         self.steps: dict[tuple[str, int], str] = {}
         self.ends: dict[str, str] = {}
         self.last = dict(self.last_steps(declared.order))
@@ -114,6 +116,10 @@ class _Equations:
     def __call__(self, eq: Equation) -> Equation:
         convert = _Convert(self, set(eq.indices))
         found = convert(eq.expr, {})
+        if convert.embeds:
+            stated = _Convert(self, set(eq.indices), as_stated=True)(eq.expr, {})
+            reason = "a branch is read over indices that run where its condition holds"
+            self.trace.append(Step(eq.name, "place", reason, stated, found))
         for entry in entries(found):
             if not fits(entry.indices, self.shapes[entry.tensor]):
                 message = (
@@ -189,10 +195,15 @@ class _Equations:
 
 @dataclass
 class _Convert:
-    """SymPy to IR within one equation; `taken` grows by every index bound so far."""
+    """SymPy to IR within one equation; `taken` grows by every index bound so far.
+
+    `as_stated` keeps every read in its branch, for the text; `embeds` says whether that makes a difference.
+    """
 
     network: _Equations
     taken: set[Index]
+    as_stated: bool = False
+    embeds: bool = False
 
     @property
     def pool(self) -> tuple[Index, ...]:
@@ -267,7 +278,8 @@ class _Convert:
             return exp(
                 _branches([v.args[0] if v != 0 else -S.Infinity for v in values], conditions)
             )
-        values = self._embedded(values, conditions) if conditions else values
+        if conditions and not self.as_stated:
+            values = self._embedded(values, conditions)
         placed = Add(*values[len(conditions) + 1 :])
         return placed + _branches(values[: len(conditions) + 1], conditions)
 
@@ -283,6 +295,7 @@ class _Convert:
                 found.append(value)
                 continue
             found.append(S.Zero)
+            self.embeds = True
             placed.append(self._placed(value, ranges(where)[0]))
         return [*found, *placed]
 

@@ -77,7 +77,7 @@ def derive(
     stable = stabilise(simple)
     check_adjoint(stable)
     tell("lower")
-    schedule = lower(stable, _meanings(plain, simple), target.fits)
+    schedule = lower(stable, _meanings(plain, simple), target.fitting(stable.program))
     check_schedule(schedule)
     tell("emit")
     computed = {a.name for a in assigns((*schedule.forward, *schedule.backward))}
@@ -115,15 +115,22 @@ def _meanings(plain: Program, adjoint: AdjointProgram) -> dict[str, Any]:
     program = adjoint.program
     scaled = {step.subject for step in program.trace if step.rule == "scale"}
     written = {eq.name: eq.expr for eq in program.equations}
-    written |= {eq.name: eq.expr for eq in plain.equations if eq.name not in scaled}
+    written |= {name: expr for name, expr in _stated(plain).items() if name not in scaled}
     return {name: unshifted(expr, program) for name, expr in written.items()} | {
         a.name: unshifted(a.expr, program, adjoint.shifts) for a in adjoint.adjoints
     }
 
 
+def _stated(program: Program) -> dict[str, Any]:
+    """The equations as the user stated them: where a branch is read only where it is taken, by its condition."""
+    stated = {step.subject: step.before for step in program.trace}
+    return {eq.name: stated.get(eq.name, eq.expr) for eq in program.equations}
+
+
 def _equations(program: Program) -> Iterator[str]:
     """The equations as they are declared, as text, and what stands for a recurrent tensor before its first step."""
     begins = {s.source: s for s in program.shifts}
+    stated = _stated(program)
     for eq in program.equations:
         if eq.name in program.ends.values():
             continue
@@ -132,7 +139,7 @@ def _equations(program: Program) -> Iterator[str]:
             outside = Integer(-1) if shift.by < 0 else size_of(shift.over)
             places = (outside if i == shift.over else i for i in shift.indices)
             yield f"{text(Entry(eq.name, *places))} = {text(shift.outside)}"
-        yield f"{lhs_text(eq.name, eq.indices)} = {text(unshifted(eq.expr, program))}"
+        yield f"{lhs_text(eq.name, eq.indices)} = {text(unshifted(stated[eq.name], program))}"
 
 
 class Derivation:

@@ -28,12 +28,13 @@ from symbp.ir.nodes import (
 from symbp.ir.program import AdjointProgram, Program, reached
 from symbp.ir.slots import is_leaf
 from symbp.ir.trace import Step
-from symbp.naming import standard_names
+from symbp.naming import standard_names, unify
 from symbp.quotients import Quotients
-from symbp.rewrite import tidy_sums
+from symbp.rewrite import max_over, tidy_sums
 from symbp.rules.exponentials import (
     exponentials,
     has_exponential,
+    is_inverse,
     is_pure,
     is_quotient,
     one_fraction,
@@ -52,11 +53,12 @@ def expose(program: Program, keep: Collection[str] = ()) -> Program:
     """
     keep = {*keep, *program.fixed}
     definitions: dict[str, Equation] = {}
+    inverses: dict[str, Equation] = {}
     declarations = dict(program.declarations)
     equations: list[Equation] = []
     steps: list[Step] = []
     for eq in program.equations:
-        found = _exposed(eq.expr, definitions)
+        found = _exposed(eq.expr, definitions, inverses)
         if found != eq.expr:
             named = standard_names(tidy_sums(found), eq.indices, program.indices)
             reason = "an exponential below a fraction or a logarithm may overflow on its own"
@@ -71,11 +73,9 @@ def expose(program: Program, keep: Collection[str] = ()) -> Program:
             declarations |= {q.name: _declared(q) for q in quotients.found}
             eq = split
         whole = replace(eq, expr=_inline(eq.expr, definitions))
-        if (
-            eq.name not in keep
-            and exponentials(whole.expr) is not None
-            and not is_quotient(whole.expr)
-        ):
+        if eq.name not in keep and is_quotient(whole.expr):
+            inverses |= {eq.name: whole} if is_inverse(whole.expr) else {}
+        elif eq.name not in keep and exponentials(whole.expr) is not None:
             definitions[eq.name], exponents = _with_exponents(whole, declarations)
             equations += exponents
         equations.append(eq)
@@ -112,18 +112,24 @@ def _with_exponents(
     return replace(eq, expr=transform(eq.expr, visit)), added
 
 
-def _exposed(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
+def _exposed(
+    expr: Expr, definitions: Mapping[str, Equation], inverses: Mapping[str, Equation]
+) -> Expr:
+    """Of p = e S with S = 1 / Σ e and e = exp z, the quotient exp z / Σ exp z; of S alone nothing."""
     if isinstance(expr, Entry) or not expr.args:
         return expr
     if isinstance(expr, log):
         expr = log(_inline(expr.args[0], definitions))
     if isinstance(expr, (Mul, Pow)):
+        if any(exponentials(_inline(f, definitions)) is not None for f in factors(expr)):
+            whole = _inline(expr, inverses)
+            expr = whole if whole == expr else _inline(whole, definitions)
         below = [
             f.base for f in factors(expr) if isinstance(f, Pow) and f.exp.could_extract_minus_sign()
         ]
         if any(_inline(b, definitions) != b for b in below):
             expr = _inline(expr, definitions)
-    return rebuild(expr, [_exposed(a, definitions) for a in expr.args])
+    return rebuild(expr, [_exposed(a, definitions, inverses) for a in expr.args])
 
 
 def _inline(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
@@ -156,6 +162,7 @@ def stabilise(adjoint: AdjointProgram) -> AdjointProgram:
     for eq in program.equations:
         if has_exponential(eq.expr) or _outside_sums(eq.expr, definitions) != eq.expr:
             definitions[eq.name] = eq
+    every = {eq.name: eq for eq in program.equations}
     pure = {name: eq for name, eq in definitions.items() if is_pure(eq.expr)}
 
     def open_definitions(expr: Expr) -> Expr:
@@ -182,7 +189,8 @@ def stabilise(adjoint: AdjointProgram) -> AdjointProgram:
         return Slope(reduction, reduction, *node.place)
 
     def safe(expr: Expr, indices: tuple[Expr, ...]) -> Expr:
-        found = guarded(stable(transform(expr, safe_slope), open_definitions))
+        found = stable(transform(expr, safe_slope), open_definitions)
+        found = guarded(found if found == expr else shifted_once(found, every))
         return expr if found == expr else standard_names(tidy_sums(found), indices, program.indices)
 
     rewritten = [safe(eq.expr, eq.indices) for eq in program.equations]
@@ -218,6 +226,23 @@ def _outside_sums(expr: Expr, definitions: Mapping[str, Equation]) -> Expr:
     if is_leaf(expr) or not expr.args:
         return expr
     return rebuild(expr, [_outside_sums(a, definitions) for a in expr.args])
+
+
+def shifted_once(expr: Expr, equations: Mapping[str, Equation]) -> Expr:
+    """The expression with 0 for max_c y_c where the equations y_c = z_c − m and m = max_c z_c say that it is 0."""
+
+    def largest(node: Basic) -> Basic | None:
+        found = _inline(node, equations) if isinstance(node, Entry) else node
+        return found if isinstance(found, Reduce) and found.reducer == "maximum" else None
+
+    def visit(node: Basic) -> Basic | None:
+        if isinstance(node, Reduce) and node.reducer == "maximum" and isinstance(node.body, Entry):
+            body = transform(_inline(node.body, equations), largest)
+            return S.Zero if unify([max_over(body, node.indices)]) == [0] else None
+        return None
+
+    found: Expr = transform(expr, visit)
+    return found
 
 
 def guarded(expr: Expr) -> Expr:

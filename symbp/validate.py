@@ -42,7 +42,7 @@ RESERVED = frozenset(
     "np numpy params cache arrays adjoints outputs rng learning_rate grads dtype loss PARAMETERS INPUTS OPTIMIZER"
     " init forward backward value_and_grad predict init_state step step_value"
     " bool complex dict enumerate float int isinstance iter len list max min next object range set slice"
-    " sorted str sum tuple type zip KeyError TypeError ValueError erf".split()
+    " sorted str sum tuple type zip KeyError TypeError ValueError erf sliding_window_view".split()
 )
 """Names that the emitted module keeps: its arguments, its functions, and the builtins it may call."""
 

@@ -146,6 +146,7 @@ def total(body: Expr, *indices: Idx) -> Expr:
         (Delta(i, n - 1), "δ_{i,n − 1}"),
         (Delta(i, Idx("i'", k)), "δ_ii'"),
         (Iverson(Ge(x, y)), "[x[i] ≥ y[i]]"),
+        (Iverson(Gt(3, i)), "[i < 3]"),
         (Iverson(Le(x, y)) + Iverson(Lt(x, 1)), "[x[i] ≤ y[i]] + [x[i] < 1]"),
         (Iverson(Ne(x, 0)) * Iverson(Eq(x, y)), "[x[i] = y[i]] [x[i] ≠ 0]"),
         (Iverson(Or(And(x > 0, y > 0), Not(Eq(t, 0)))), "[(x[i] > 0 and y[i] > 0) or t[i] ≠ 0]"),

@@ -88,7 +88,7 @@ class Reader:
         if self.peek().startswith("Σ"):
             return self.big(at)
         value = self.factor(at)
-        while self.peek() not in ("", "+", "−", ")", "]", ",", ">", "/"):
+        while self.peek() not in ("", "+", "−", ")", "]", ",", ">", "<", "/"):
             if self.peek() == "·":
                 self.take()
             value *= self.big(at) if self.peek().startswith("Σ") else self.factor(at)
@@ -118,9 +118,8 @@ class Reader:
     def atom(self, at: Mapping[str, int]) -> float:
         token = self.take()
         if token == "[":
-            left = self.sum(at)
-            self.take(">")
-            value = float(left > self.sum(at))
+            left, sign, right = self.sum(at), self.take(), self.sum(at)
+            value = float({">": left > right, "<": left < right}[sign])
             self.take("]")
         elif token in ("(", "√", "exp", "max"):
             if token != "(":

@@ -16,6 +16,7 @@ from symbp.ir.nodes import (
     Slope,
     entries,
     free_indices,
+    is_placed,
     size_of,
     tensors_of,
     walk,
@@ -195,6 +196,9 @@ def symbols_of(assign: Assign) -> tuple[str, ...]:
                     take(index)
                     for moving in free_indices(index):
                         take(size_of(moving))
+            is_split = any(map(is_placed, expr.indices))  # x[s, 2 p + a] by the shape (n, P, 2)
+            for index in filter(lambda p: isinstance(p, Idx), expr.indices) if is_split else ():
+                take(size_of(index))
             for index in arranged(expr):
                 take(size_of(index))
         elif isinstance(expr, Idx):

@@ -35,7 +35,17 @@ from sympy.core.relational import Relational
 
 from symbp.errors import CompilerError
 from symbp.ir.functions import Magnitude, SafeInverse
-from symbp.ir.nodes import Cases, Delta, Entry, Head, Index, Iverson, Reduce, Slope
+from symbp.ir.nodes import (
+    Cases,
+    Delta,
+    Entry,
+    Head,
+    Index,
+    Iverson,
+    Reduce,
+    Slope,
+    free_indices,
+)
 from symbp.notation.order import SCALAR, Order, Quotient, common_number, is_negative_sum
 
 # functions that people write by another name than that of their class
@@ -274,6 +284,8 @@ class Writer(ABC):
 
     @write.register(Relational)
     def _(self, expr: Relational) -> Piece:
+        # what moves stands first: i < k, where SymPy has k > i
+        expr = expr if free_indices(expr.lhs) or not free_indices(expr.rhs) else expr.reversed
         return Piece(self(expr.lhs) + self.relation(expr.rel_op) + self(expr.rhs))
 
     @write.register(And)

@@ -272,6 +272,13 @@ def is_quotient(expr: Expr) -> bool:
     return any(power.could_extract_minus_sign() for _, power in product(expr).sums)
 
 
+def is_inverse(expr: Expr) -> bool:
+    """Whether an expression is a positive number or size over sums of exponentials: 1 / Σ_c exp z_c."""
+    parts = product(expr)
+    below = all(power.could_extract_minus_sign() for _, power in parts.sums)
+    return below and parts.exponent == 0 and is_pure(expr)
+
+
 def is_pure(expr: Expr) -> bool:
     """Whether an expression is a product of sums of exponentials and nothing else: positive, and free to underflow."""
     parts = product(expr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce as fold
 
@@ -82,16 +82,25 @@ FUNCTIONS: dict[type, str] = {
     exp: "np.exp", log: "np.log", sin: "np.sin", cos: "np.cos", tan: "np.tan", sinh: "np.sinh", cosh: "np.cosh",
     tanh: "np.tanh", Abs: "np.abs", sign: "np.sign", erf: "_erf",
 }  # fmt: skip
+Shapes = Mapping[str, tuple[Expr, ...]]
+NO_SHAPES: Shapes = {}
 HELPERS = {"_erf": "erf"}  # function in the text -> template that defines it
 
 
 class Printer:
     """Prints the expressions of one statement. `frame` orders every index in it; `like` has the working dtype."""
 
-    def __init__(self, frame: Sequence[Index], like: str) -> None:
+    def __init__(self, frame: Sequence[Index], like: str, shapes: Shapes = NO_SHAPES) -> None:
         self.frame = tuple(frame)
         self.like = like
+        self.shapes = shapes
         self.helpers: set[str] = set()
+
+    def within(self, frame: Sequence[Index]) -> Printer:
+        """The printer of a part of the statement, with an order of its own."""
+        inner = Printer(frame, self.like, self.shapes)
+        inner.helpers = self.helpers
+        return inner
 
     def __call__(self, expr: Basic) -> Code:
         if is_python_number(expr) and isinstance(expr, Expr):
@@ -159,7 +168,7 @@ class Printer:
 
     def places(self, expr: Entry) -> Code:
         """A tensor at its indices."""
-        return read(expr, self.frame, self.number)
+        return read(expr, self.frame, self.number, self.shapes.get(expr.tensor))
 
     def index(self, expr: Index) -> Code:
         """An index used as a number: 0, 1, …"""
@@ -323,8 +332,7 @@ class Printer:
 
     def total(self, body: Expr, bound: frozenset[Index]) -> Code:
         """Σ over a product: numbers outside, divisors with a factor that has their axes, then contraction."""
-        inner = Printer((*self.frame, *sorted(bound - set(self.frame), key=str)), self.like)
-        inner.helpers = self.helpers
+        inner = self.within((*self.frame, *sorted(bound - set(self.frame), key=str)))
         places, value = scattered(body, bound)
         if places:
             return inner.scatter(places, value, bound)
@@ -347,8 +355,7 @@ class Printer:
     def scatter(self, places: dict[Index, Expr], value: Expr, bound: frozenset[Index]) -> Code:
         """Σ over terms that are added, each at its place, to an array of zeros."""
         rows = rows_of(places, self.frame)
-        inner = Printer((*rows, *(i for i in self.frame if i not in rows)), self.like)
-        inner.helpers = self.helpers
+        inner = self.within((*rows, *(i for i in self.frame if i not in rows)))
         code = inner.numeric(inner(sum_over(value, tuple(sorted(bound - set(rows), key=str)))))
         self.helpers.add("scatter_add")
         targets = {**{i: i for i in rows if i not in bound}, **places}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sympy import Basic, Expr, Idx, Integer, Symbol, expand
+from sympy import Basic, Expr, Idx, Integer, Symbol
 
 from symbp.ir.nodes import Cases, Entry, Index, Reduce, factors, size_of, substitute, sum_over
 from symbp.ir.schedule import Assign
@@ -12,10 +12,11 @@ from symbp.layout import BODY_WIDTH, INDENT
 from symbp.layout import statement as wrap
 from symbp.ranges import ranges
 from symbp.rewrite import is_accumulated
-from symbp.targets.code import align
+from symbp.targets.code import ATOM, Code, align
 from symbp.targets.expressions import Printer
 from symbp.targets.kinds import is_python_number
-from symbp.targets.places import breadth, read, scattered
+from symbp.targets.places import read, scattered
+from symbp.targets.views import breadth, covers, nested
 from symbp.validate import line, never_negative, reach, same_size
 
 Region = dict[Index, Expr]  # axis -> the places on it, as far as they are known
@@ -69,7 +70,16 @@ def cover(regions: Sequence[Region]) -> bool:
 
 def store(place: str, value: str, minus: bool, fresh: bool) -> str:
     """A value added to a place, or written where nothing is yet."""
+    place += "[...]" * place.endswith(")")  # of a view that a call gives
     return f"{place} {'' if fresh else '-' if minus else '+'}= {value}"
+
+
+def target(printer: Printer, assign: Assign, at: Mapping[Basic, Expr]) -> Code:
+    """The places of its array that a statement writes to, its own indices being at these."""
+    shape = tuple(map(size_of, assign.indices)) if assign.at is None else None
+    entry = Entry(assign.name, *(substitute(place, at) for place in assign.places))
+    known = shape or printer.shapes.get(assign.name)
+    return read(entry, printer.frame, printer.number, known, written=True)
 
 
 def accumulate(printer: Printer, assign: Assign, term: Expr, fresh: bool) -> str:
@@ -79,23 +89,43 @@ def accumulate(printer: Printer, assign: Assign, term: Expr, fresh: bool) -> str
     places, value = scattered(node.body, bound)
     loops = list(dict.fromkeys(i for p in places.values() for i in offsets(p)))
     fixed: dict[Basic, Expr] = {i: Symbol(i.name, integer=True) for i in loops}
-    at = {i: substitute(places.get(i, fixed.get(i, i)), fixed) for i in assign.indices}
-    target = Entry(assign.name, *(substitute(place, at) for place in assign.places))
-    view = read(target, printer.frame, printer.number)
+    at: dict[Basic, Expr] = {
+        i: substitute(places.get(i, fixed.get(i, i)), fixed) for i in assign.indices
+    }
+    view = target(printer, assign, at)
     rest = tuple(i for i in node.indices if i not in view.axes and i not in loops)
     value = substitute(coefficient * sum_over(value, rest), fixed)
     fresh = fresh and not loops
     minus = value.could_extract_minus_sign() and not fresh
-    inner = Printer((*view.axes, *(i for i in printer.frame if i not in view.axes)), printer.like)
-    inner.helpers = printer.helpers
+    inner = printer.within((*view.axes, *(i for i in printer.frame if i not in view.axes)))
     code = align(inner(-value if minus else value), view.axes)
-    place = view.text if view.text.startswith(assign.name) else f"{view.text}[...]"
     width = BODY_WIDTH - len(INDENT) * len(loops)
-    lines = wrap(store(place, code.text, minus, fresh), width)
+    lines = wrap(store(view.text, code.text, minus, fresh), width)
+    if max(map(len, lines)) > width:
+        lines = wrap(f"_view = {view.text}", width)
+        lines += wrap(store("_view[:]", code.text, minus, fresh), width)
     for index in reversed(loops):
         head = f"for {index.name} in range({printer.number(size_of(index)).text}):"
         lines = [head, *(INDENT + line for line in lines)]
     return "\n".join(lines)
+
+
+def joined(printer: Printer, assign: Assign, term: Expr) -> str | None:
+    """The term with axes joined to those that its places go through; None where these are not whole axes."""
+    coefficient, node = accumulated(term) or (term, term)
+    places, value = scattered(node.body, frozenset(node.indices))
+    axes = assign.indices
+    parts = [covers(places[i], size_of(i)) if i in places else [i] for i in axes]
+    if not all(parts):
+        return None
+    every = tuple(i for part in parts for i in part)
+    rest = tuple(i for i in node.indices if i not in every)
+    code = printer.within((*every, *rest))(coefficient * sum_over(value, rest))
+    if set(code.axes) != set(every) or code.kind == "bool":
+        return None
+    shape = ", ".join(printer.number(size_of(i)).text for i in axes)
+    is_view = isinstance(coefficient * value, Entry) and not rest
+    return f"{align(code, every).at(ATOM)}.reshape({shape}){'.copy()' * (assign.owned and is_view)}"
 
 
 def offsets(place: Expr) -> list[Index]:
@@ -103,11 +133,6 @@ def offsets(place: Expr) -> list[Index]:
     if isinstance(place, Entry):
         return []
     _, steps = line(place)
-    order = sorted(steps, key=lambda i: (breadth(i, steps[i])[1], breadth(i, steps[i])))
-    apart = all(
-        expand(steps[wide] - steps[small] * size_of(small)) == 0
-        for small, wide in zip(order, order[1:])
-    )
-    if apart:
+    if nested(steps):
         return []
     return sorted(steps, key=lambda i: breadth(i, steps[i]))[:-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -44,42 +44,58 @@ from symbp.naming import bound_indices
 from symbp.notation import lhs_text, text
 from symbp.targets import steps
 from symbp.targets.code import ATOM, Code, align
-from symbp.targets.expressions import Printer, first_tensor
-from symbp.targets.loops import Region, accumulate, accumulated, apart, cover, store, surrounding
-from symbp.targets.places import read, scattered
+from symbp.targets.expressions import Printer, Shapes, first_tensor
+from symbp.targets.loops import (
+    Region,
+    accumulate,
+    accumulated,
+    apart,
+    cover,
+    joined,
+    store,
+    surrounding,
+    target,
+)
+from symbp.targets.places import scattered
 from symbp.validate import provably_inside, reach
 
 WIDTH = 84  # columns of a statement in a function body of 88
 MOST_LINES = 7
+VIEWS = ("sliding_window_view", "_windows")  # functions, by the templates that define them
 _NAME = re.compile(r"[^\W\d]\w*")
 
 
-def statement(assign: Assign) -> tuple[tuple[str, ...], set[str]]:
-    """The Python statements of one assignment, and the helper functions that they call."""
-    printer = Printer(_frame(assign), first_tensor(assign.expr) or assign.like)
+def statement(assign: Assign, shapes: Shapes) -> tuple[tuple[str, ...], set[str]]:
+    """The Python statements of one assignment, and the helper functions that they call.
+
+    `shapes` are those of arrays, as far as they are known; places that go through a whole axis are simpler views.
+    """
+    printer = Printer(_frame(assign), first_tensor(assign.expr) or assign.like, shapes)
     whole, placed = _split(assign)
     looped = [t for t in summands(whole) if accumulated(t)]
     dense = Add(*(t for t in summands(whole) if t not in looped))
     parts = [*(Mul(*deltas, value) for deltas, value in placed), *looped]
     regions = [_region(assign, term) for term in parts]
     around = None if placed else surrounding(dense, looped)
-    if around is not None:
+    alone = len(parts) == len(looped) == 1 and dense == 0
+    value = joined(printer, assign, looped[0]) if alone else None
+    if value is not None:
+        parts = []
+    elif around is not None:
         value = _filled(printer, assign, printer.number(around).text)
     elif dense != 0 or not parts:
         value = _whole(printer, assign, dense, assign.at is None and (assign.owned or bool(parts)))
     else:
         single = not looped and all(len(deltas) == 1 for deltas, _ in placed)
         value = _filled(printer, assign, "" if single and cover(regions) else "0")
-    target = read(Entry(assign.name, *assign.places), printer.frame, printer.number).text
-    lines = [f"{target} = {value}"] if value else []
+    lines = [f"{target(printer, assign, {}).text} = {value}"] if value else []
     for k, (term, region) in enumerate(zip(parts, regions)):
         fresh = around is not None or dense == 0 and all(apart(region, r) for r in regions[:k])
         if term in looped:
             lines.append(accumulate(printer, assign, term, fresh))
         else:
             lines.append(_scatter(printer, assign, term, fresh))
-    viewed = {"windows"} if any("_windows(" in line for line in lines) else set()
-    return tuple(lines), printer.helpers | viewed
+    return tuple(lines), printer.helpers | {v for v in VIEWS if any(v + "(" in x for x in lines)}
 
 
 def _filled(printer: Printer, assign: Assign, number: str) -> str:
@@ -91,9 +107,14 @@ def _filled(printer: Printer, assign: Assign, number: str) -> str:
     return f"np.{kind}({_shape(printer, assign.indices)}{value}, dtype={printer.dtype})"
 
 
-def fits(assign: Assign) -> bool:
+def fitting(program: Program) -> Callable[[Assign], bool]:
     """Whether every statement of an assignment fits in a line, or in a few that break at its operators."""
-    wrapped = [wrap(line) for line in statement(assign)[0]]
+    shapes = _shapes(program)
+    return lambda assign: _fits(statement(assign, shapes)[0])
+
+
+def _fits(lines: tuple[str, ...]) -> bool:
+    wrapped = [wrap(line) for line in lines]
     return all(len(lines) <= MOST_LINES and max(map(len, lines)) <= WIDTH for lines in wrapped)
 
 
@@ -190,13 +211,11 @@ def _scatter(printer: Printer, assign: Assign, term: Expr, fresh: bool) -> str:
     fixed, leader, agree = _places(assign.indices, deltas)
     at: dict[Basic, Expr] = {i: fixed.get(first, first) for i, first in leader.items()}
     at |= {i: substitute(place, at) for i, place in gathered.items()}
-    places = (substitute(place, at) for place in assign.places)
-    target = read(Entry(assign.name, *places), printer.frame, printer.number)
-    place = f"{target.text}[...]" if target.text.startswith("np.") else target.text
+    place = target(printer, assign, at)
     value = substitute(agree * value, at)
     minus = value.could_extract_minus_sign() and not fresh
-    code = align(printer(-value if minus else value), target.axes)
-    return store(place, code.text, minus, fresh)
+    code = align(printer(-value if minus else value), place.axes)
+    return store(place.text, code.text, minus, fresh)
 
 
 def _places(
@@ -229,7 +248,8 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
     helpers: set[str] = set()
 
     def body(statements: tuple[Statement, ...], **checks: Any) -> Body:
-        lines = tuple(_line(s, adjoints, helpers) for s in statements)
+        shapes = _shapes(program, schedule.forward, schedule.predict, statements)
+        lines = tuple(_line(s, adjoints, helpers, shapes) for s in statements)
         names = {name for code in code_of(lines) for name in _NAME.findall(code)}
         return Body(lines, tuple(r for r in reads_of(statements) if r in names), **checks)
 
@@ -284,10 +304,16 @@ def _shares(program: Program, body: Iterable[Assign]) -> bool:
     )
 
 
+def _shapes(program: Program, *bodies: Iterable[Statement]) -> dict[str, tuple[Expr, ...]]:
+    """The shapes of the declared tensors, and of every array that these statements make."""
+    made = {name: axes for body in bodies for name, axes in arrays(body).items()}
+    declared = {name: tuple(d.shape) for name, d in program.declarations.items()}
+    return declared | {name: tuple(map(size_of, axes)) for name, axes in made.items()}
+
+
 def _undecided(program: Program, body: tuple[Statement, ...]) -> tuple[Place, ...]:
     """The fixed positions that these statements read at and that the sizes may put outside, by tensor and axis."""
-    shapes = {name: d.shape for name, d in program.declarations.items()}
-    shapes |= {name: tuple(map(size_of, axes)) for name, axes in arrays(body).items()}
+    shapes = _shapes(program, body)
     variables = {Symbol(name, integer=True) for name in loop_variables(body)}
     read = [
         Place(entry.tensor, axis, end, shapes[entry.tensor][axis])
@@ -322,16 +348,19 @@ def _gathers(program: Program, own: tuple[Assign, ...]) -> tuple[Gather, ...]:
     return tuple(found.values())
 
 
-def _line(item: Statement, adjoints: Mapping[str, str], helpers: set[str]) -> Line | Block:
+def _line(
+    item: Statement, adjoints: Mapping[str, str], helpers: set[str], shapes: Shapes
+) -> Line | Block:
     if isinstance(item, Repeat):
-        return Block(steps.head(item), tuple(_line(s, adjoints, helpers) for s in item.body))
+        lines = tuple(_line(s, adjoints, helpers, shapes) for s in item.body)
+        return Block(steps.head(item), lines)
     if isinstance(item, Allocate):
         return Line("", "", tuple(steps.allocate(item)))
     if isinstance(item, Displace):
         return Line("", "", tuple(steps.displace(item)))
     if isinstance(item, Fill):
         return Line("", "", (steps.fill(item),))
-    code, used = statement(item)
+    code, used = statement(item, shapes)
     helpers |= used
     indices = item.indices if item.label is None else item.label
     left = lhs_text(item.name, indices, adjoints)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from sympy import Basic, Expr, Idx, Mul, S, Symbol, expand
+from sympy import Basic, Expr, Idx, Mul, S, expand
 
 from symbp.ir.nodes import (
     Delta,
@@ -22,23 +21,30 @@ from symbp.ir.nodes import (
 from symbp.ir.schedule import arranged, is_gathered
 from symbp.shapes import tuple_code
 from symbp.targets.code import ATOM, Code, add, align, multiply, union
-from symbp.validate import line
-
-Number = Callable[[Expr], Code]  # the code of an expression of numbers and sizes
+from symbp.targets.views import Number, Shape, straightened, subscript
 
 
-def read(entry: Entry, frame: Sequence[Index], number: Number) -> Code:
-    """A tensor at its indices: slices for fixed ones, a diagonal for repeated ones, integer arrays for gathers."""
+def read(
+    entry: Entry,
+    frame: Sequence[Index],
+    number: Number,
+    shape: Shape | None = None,
+    written: bool = False,
+) -> Code:
+    """A tensor at its indices: slices for fixed ones, a diagonal for repeated ones, integer arrays for gathers.
+
+    `shape` is the tensor's, where it is known; `written` says that it is assigned to.
+    """
     places = entry.indices
     if all(isinstance(p, Idx) for p in places) and len(set(places)) == len(places):
         return Code(entry.tensor, ATOM, places)
     if any(is_placed(p) and not is_gathered(p) for p in places):
-        return read(_straightened(entry, number), frame, number)
+        return read(straightened(entry, shape, number, written), frame, number)
     if any(map(is_gathered, places)):
         return _gather(entry, frame, number)
     slots = [":" if isinstance(p, Idx) else number(p).text for p in places]
     axes = tuple(p for p in places if isinstance(p, Idx))
-    text = _subscript(entry.tensor, slots)
+    text = subscript(entry.tensor, slots)
     if len(set(axes)) == len(axes):
         return Code(text, ATOM, axes)
     distinct = tuple(dict.fromkeys(axes))
@@ -51,55 +57,6 @@ def read(entry: Entry, frame: Sequence[Index], number: Number) -> Code:
 def is_view(entry: Entry, text: str) -> bool:
     """Whether a tensor is read without a call or a copy, by its name or by slices: z, z[t]."""
     return "(" not in text and not any(map(is_gathered, entry.indices))
-
-
-def _straightened(entry: Entry, number: Number) -> Entry:
-    """The entry of a view on the tensor whose axes are the indices themselves: slices and windows taken."""
-    slots, windows, places, axis = [], [], [], -1
-    for place in entry.indices:
-        if not free_indices(place) and not is_gathered(place):
-            slots.append(number(place).text)
-            continue
-        axis += 1
-        if is_gathered(place) or not is_placed(place):
-            slots.append(":")
-            places.append(place)
-            continue
-        start, steps = line(place)
-        steps = {i: steps[i] for i in sorted(steps, key=lambda i: breadth(i, steps[i]))[::-1]}
-        places += steps
-        (index, step), *others = steps.items()
-        if others or not (step.is_Integer and step > 0):
-            slots.append(":")
-            counts = tuple_code(number(size_of(i)).text for i in steps)
-            strides = tuple_code(number(c).text for c in steps.values())
-            windows.append(f"({axis}, {number(start).text}, {counts}, {strides})")
-        else:
-            slots.append(_slice(start, index, step, number))
-    view = _subscript(entry.tensor, slots)
-    if windows:
-        view = f"_windows({view}, {', '.join(windows)})"
-    return Entry(Symbol(view, integer=entry.is_whole or None), *places)
-
-
-def breadth(index: Index, step: Expr) -> tuple[Any, ...]:
-    """How many values an index of a place has, as far as that can be told, then how large its steps are.
-
-    Numbers stand before symbols before expressions of them.
-    """
-    size, width = size_of(index), -step if step.could_extract_minus_sign() else step
-    many = (0, int(size)) if size.is_Integer else (1, len(size.args))
-    wide = (0, int(width), "") if width.is_Integer else (1, 0, str(width))
-    return many, wide, str(index.name)
-
-
-def _slice(start: Expr, index: Index, step: Expr, number: Number) -> str:
-    """start : stop : step, spaced as formatters do."""
-    ends = [start, start + step * size_of(index), *([step] if step != 1 else [])]
-    texts = ["" if k == 0 and e == 0 else number(e).text for k, e in enumerate(ends)]
-    if all(t.isidentifier() or t.isdigit() or not t for t in texts):
-        return ":".join(texts)
-    return " : ".join(texts).strip()
 
 
 def positions(place: Expr, frame: Sequence[Index], number: Number) -> Code:
@@ -138,13 +95,7 @@ def _gather(entry: Entry, frame: Sequence[Index], number: Number) -> Code:
     first, last = slices.index(False), len(slices) - slices[::-1].index(False)
     before = first if not any(slices[first:last]) else 0
     sliced = [p for p, is_slice in zip(entry.indices, slices) if is_slice]
-    return Code(_subscript(entry.tensor, slots), ATOM, (*sliced[:before], *axes, *sliced[before:]))
-
-
-def _subscript(tensor: str, slots: list[str]) -> str:
-    while slots and slots[-1] == ":":
-        slots = slots[:-1]
-    return f"{tensor}[{', '.join(slots)}]" if slots else tensor
+    return Code(subscript(entry.tensor, slots), ATOM, (*sliced[:before], *axes, *sliced[before:]))
 
 
 def scattered(body: Expr, bound: frozenset[Index] = frozenset()) -> tuple[dict[Index, Expr], Expr]:

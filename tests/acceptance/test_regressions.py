@@ -423,6 +423,57 @@ def test_the_gradient_through_a_part_that_is_a_tensor_of_our_own() -> None:
     assert derive(net).gradient("x").has(Sum)
 
 
+@pytest.mark.parametrize("shifted", [False, True])
+def test_a_softmax_in_cuts(shifted: bool) -> None:
+    """e = exp z, r = 1 / Σ e, p = e r: one softmax, p − t beside a logarithm, with a shift of the user's or without."""
+    net = Network("cuts")
+    z, t = net.param("z", s, i), net.input("t", s, integer=True)
+    a = z
+    if shifted:
+        peak = net.define("peak", s, Maximum(z[s, i], i))
+        a = net.define("a", (s, i), z[s, i] - peak[s])
+    e = net.define("e", (s, i), exp(a[s, i]))
+    r = net.define("r", s, 1 / Sum(e[s, i], i))
+    p = net.define("p", (s, i), e[s, i] * r[s])
+    net.loss(-Sum(log(p[s, t[s]]), s))
+    derived = derive(net)
+    assert "∂L/∂z[s,i] = p[s,i] − δ_{i,t[s]}" in derived.source
+    assert not shifted or derived.gradient("peak") == 0
+    assert not shifted or derived.source.count(".max(") == 1
+    values = np.array([[1000.0, 1001, -1000], [-1000, -1000, -1001]])
+    loss, grads = derived.load().value_and_grad({"z": values}, np.array([1, 2]))
+    q = np.exp(values - values.max(axis=1, keepdims=True))
+    q /= q.sum(axis=1, keepdims=True)
+    assert_close(loss, -np.log(q[[0, 1], [1, 2]]).sum(), 1e-14)
+    assert_close(grads["z"], q - np.eye(3)[[1, 2]], 1e-14)
+
+
+def test_an_inverse_beside_an_exponential() -> None:
+    """e / (1 + e) in two cuts, where e overflows or 1 / (1 + e) vanishes."""
+    net = Network("inverse")
+    x = net.param("x", j)
+    q = net.define("q", j, 1 / (1 + exp(x[j])))
+    y = net.define("y", j, exp(x[j]) * q[j])
+    net.loss(Sum(y[j], j))
+    assert derive(net).verify().ok
+    x_, y_ = np.array([-800.0, 0, 800]), np.array([0, 0.5, 1])
+    loss, grads = derive(net).load().value_and_grad({"x": x_})
+    assert loss == y_.sum() and np.all(grads["x"] == y_ * (1 - y_))
+
+
+def test_a_guarded_read_is_printed_as_it_was_written() -> None:
+    """Σ_i δ(j, i + 1) x[i] is how it is derived, not what the user said."""
+    net = Network("guarded")
+    x = net.param("x", j)
+    l_ = indices("l", d + 1)
+    y = net.define("y", l_, Piecewise((x[l_ - 1], l_ >= 1), (0, True)))
+    net.loss(Sum(y[l_] ** 2, l_))
+    derived = derive(net)
+    line = "y[l] = {x[l − 1] if l ≥ 1; 0 otherwise}"
+    assert f"    {line}\n" in derived.source and f"# {line} " in derived.source
+    assert line in derived.text
+
+
 def test_the_cube_of_what_a_step_keeps_is_a_product() -> None:
     """NumPy's power made GPT-2's GELU take half of the time of a training step."""
     net = Network("cubes")
