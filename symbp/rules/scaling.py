@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from sympy import Abs, Add, Basic, Eq, Expr, Mul, Number, Pow, S, exp, log
+from sympy import Abs, Add, Basic, Eq, Expr, Mul, Number, Pow, S, exp, expand, log
 
 from symbp.ir.functions import Largest, Smallest
 from symbp.ir.loops import CycleError, Loop, aligned, names_in
@@ -270,7 +270,10 @@ class _Scaling:
     def begins(self, node: Basic) -> bool:
         """Whether a δ or a condition holds at the first step alone."""
         first = S.Zero if self.shift.by < 0 else size_of(self.shift.over) - 1
-        return isinstance(node, (Delta, Eq)) and set(node.args) == {self.steps, first}
+        if self.steps is None or not isinstance(node, (Delta, Eq)):
+            return False
+        apart, left = expand(self.steps - first), expand(node.args[0] - node.args[1])  # T = t + 1
+        return left in (apart, -apart)
 
     def common(self, scales: Iterable[tuple[Expr, bool]]) -> Expr:
         """The one scale of (scale, whether it counts at the first step alone), where nothing is scaled yet."""
