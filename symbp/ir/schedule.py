@@ -60,6 +60,7 @@ class Allocate:
     like: str
     axis: int  # of the steps that the shifts go along
     shifts: tuple[Shift, ...]
+    whole: str  # the name of the array, where tensor and shifts are views on it
 
 
 @dataclass(frozen=True)
