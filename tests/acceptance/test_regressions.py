@@ -588,3 +588,17 @@ def test_masks_over_indices_leave_an_equation_analytic() -> None:
     x = Network("m").param("x", s)
     assert not has_kinks(Piecewise((exp(x[s]), s <= u), (0, True)))
     assert has_kinks(Piecewise((exp(x[s]), x[s] > 0), (0, True)))
+
+
+def test_a_view_that_is_written_to_has_a_line_of_its_own_where_one_is_too_short() -> None:
+    """The gradient of a grouped and dilated convolution: no line can break within the slices of its left side."""
+    net = Network("grouped")
+    x = net.param("x", s, indices("q", d * h), indices("l", n + 4), indices("w", k + 4))
+    g, p, o = indices("g", d), indices("p", h), indices("o", 2)
+    v, z = indices("v z", 3)
+    W = net.param("W", g, o, p, v, z)
+    y = Sum(W[g, o, p, v, z] * x[s, g * h + p, u + 2 * v, i + 2 * z], p, v, z)
+    net.output(net.define("y", (s, g, o, u, i), y))
+    derived = derive(net)
+    assert max(map(len, derived.source.splitlines())) <= 88
+    assert ".reshape(" in derived.source and derived.verify().ok
