@@ -191,3 +191,13 @@ def test_values_known_apart_from_what_is_before_the_first_step() -> None:
     known = evaluate(declared, {"T": 3}, point).values
     moved = evaluate(declared, {"T": 3}, point, shifts={"h0": np.array(1.0)}, known=known)
     assert moved.values["m"][0].tolist() == [3, 1, 1]
+
+
+def test_an_initial_value_is_printed_as_it_was_written() -> None:
+    net = Network("m")
+    x, _, h = state(net)
+    g = net.recurrent("g", (s, t, a), over=t, initial=h[s, T - 1, a])
+    net.define(h, (s, t, a), tanh(h[s, t - 1, a] + x[s, t, a]))
+    net.define(g, (s, t, a), tanh(g[s, t - 1, a]))
+    net.loss(Sum(g[s, t, a], s, t, a))
+    assert "g[s,−1,a] = h[s,T − 1,a]" in derive(net).equations
