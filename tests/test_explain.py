@@ -90,7 +90,12 @@ def test_softmax_with_cross_entropy_step_by_step() -> None:
 BROKEN_PRODUCT = r" \\\\\n *&\\quad \{\} \\cdot "  # where a line of an align* ends at a product
 
 
-@pytest.mark.parametrize("name", MODELS)
+LARGE = {"gpt2", "lenet", "transformer"}  # each takes some seconds
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(m, marks=[pytest.mark.slow] * (m in LARGE)) for m in MODELS]
+)
 def test_every_equation_partial_and_gradient_is_there(name: str) -> None:
     declared, adjoint = zoo(name)
     adjoints = {a.name: a.tensor for a in adjoint.adjoints}

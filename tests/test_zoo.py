@@ -25,7 +25,13 @@ KINKS = {"mlp", "dropout_mlp", "character_mlp", "lenet", "digits_cnn", "residual
 
 COMPLEX_STEPS = 1e-10  # what they are allowed where nothing vanishes
 
-every_model = pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)
+LARGE = {"digits_cnn", "gpt2", "lenet", "transformer"}  # each takes some seconds
+
+every_model = pytest.mark.parametrize(
+    "model",
+    [pytest.param(m, marks=[pytest.mark.slow] * (m.stem in LARGE)) for m in MODELS],
+    ids=lambda path: path.stem,
+)
 
 
 @cache
