@@ -78,9 +78,8 @@ def forward(params, path, last, end):
         # log_alpha_size_given[s,t] = log(alpha_size[s,t])  (n,)
         log_alpha_size_given[:, t] = np.log(alpha_size[:, t])
     log_alpha_size_all = np.zeros((n, T + 1), dtype=y.dtype)
-    log_alpha_size_before, log_alpha_size = log_alpha_size_all[
-        :, :-1
-    ], log_alpha_size_all[:, 1:]
+    log_alpha_size_before = log_alpha_size_all[:, :-1]
+    log_alpha_size = log_alpha_size_all[:, 1:]
     for t_at in range(T):
         # log_alpha_size[s,t] = log_alpha_size[s,t − 1] + log(alpha_size[s,t])  (n,)
         log_alpha_size[:, t_at] = (
@@ -90,9 +89,8 @@ def forward(params, path, last, end):
     final = alpha[np.arange(n), last]
     # ends[s] = Σ_i {final[s,i] if i ≥ end[s] − 1 and i ≤ end[s]; 0 otherwise}  (n,)
     ends = np.where(
-        (np.arange(1 + 2 * U) <= end[:, None]) & (
-            np.arange(1 + 2 * U) >= (end - 1)[:, None]
-        ),
+        (np.arange(1 + 2 * U) <= end[:, None])
+        & (np.arange(1 + 2 * U) >= (end - 1)[:, None]),
         final,
         0,
     ).sum(axis=1)
@@ -111,9 +109,8 @@ def backward(params, cache):
     # ∂L/∂final[s,i] = −{1 if i ≥ end[s] − 1 and i ≤ end[s]; 0 otherwise} / (n ends[s])
     #     (n, 2*U + 1)
     dfinal = -(
-        (np.arange(1 + 2 * U) <= end[:, None]) & (
-            np.arange(1 + 2 * U) >= (end - 1)[:, None]
-        )
+        (np.arange(1 + 2 * U) <= end[:, None])
+        & (np.arange(1 + 2 * U) >= (end - 1)[:, None])
     ).astype(ends.dtype) / (n * ends[:, None])
     dy = np.empty((n, T, k), dtype=y.dtype)
     dalpha_before = np.zeros((n, 1 + 2 * U), dtype=y.dtype)
@@ -158,7 +155,7 @@ def step(params, grads, learning_rate):
         params[name] -= float(learning_rate) * grads[name]
 
 
-def _init_even(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def _init_even(rng, shape, dtype):
     return np.full(shape, 1 / shape[-1])
 
 

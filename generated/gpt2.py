@@ -724,11 +724,11 @@ def step(params, grads, learning_rate):
         params[name] -= float(learning_rate) * grads[name]
 
 
-def _init_small(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def _init_small(rng, shape, dtype):
     return rng.normal(0, 0.02, shape)
 
 
-def _init_smaller(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def _init_smaller(rng, shape, dtype):
     """Of what 2 L projections add to one sum."""
     return rng.normal(0, 0.02 / np.sqrt(2 * shape[0]), shape)
 

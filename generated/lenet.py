@@ -294,11 +294,7 @@ def step(params, grads, learning_rate):
         params[name] -= float(learning_rate) * grads[name]
 
 
-def _init_xavier(
-    rng: np.random.Generator,
-    shape: tuple[int, ...],
-    dtype: type,
-) -> np.ndarray:
+def _init_xavier(rng, shape, dtype):
     limit = np.sqrt(3 / np.prod(shape[1:]))
     return rng.uniform(-limit, limit, shape)
 

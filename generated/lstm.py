@@ -274,7 +274,7 @@ def step(params, grads, learning_rate):
         params[name] -= float(learning_rate) * grads[name]
 
 
-def _init_uniform(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def _init_uniform(rng, shape, dtype):
     """As PyTorch has it: within ±1/√u."""
     limit = 1 / np.sqrt(shape[1])
     return rng.uniform(-limit, limit, shape)

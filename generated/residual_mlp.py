@@ -207,12 +207,12 @@ def step(params, grads, learning_rate):
         params[name] -= float(learning_rate) * grads[name]
 
 
-def _init_he(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def _init_he(rng, shape, dtype):
     """He's normal law, layer by layer."""
     return rng.normal(0, np.sqrt(2 / shape[-1]), shape)
 
 
-def _init_small(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def _init_small(rng, shape, dtype):
     """Of what L layers add to one sum."""
     return rng.normal(0, 1 / np.sqrt(shape[0] * shape[-1]), shape)
 

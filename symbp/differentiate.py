@@ -57,13 +57,11 @@ def differentiate(program: Program, wrt: tuple[str, ...]) -> AdjointProgram:
         for tensor in tensors_of(eq.expr) if eq.name in active - program.fixed else ():
             readers.setdefault(tensor, []).append(eq)
     shifts = [s for s in program.shifts if s.name in active & needed]
-    back = {s.name: _shifted_back(s, names) for s in shifts}
-    ends: dict[
-        str, str
-    ] = {}  # the tensor of a last step -> the shift whose adjoint begins with its own
+    back = {s.name: _shifted_back(s, names, _taken(program)) for s in shifts}
+    ends: dict[str, str] = {}  # the tensor of a last step -> that of all steps
     for s in shifts:
         end = program.ends.get(s.source)
-        if end in active and abs(s.by) == 1 and end not in ends:
+        if end in active and _leads_to(program, end, s):
             ends[end] = s.source
             back[s.name] = replace(back[s.name], outside=Entry(names[end], *s.rest))
     partials: dict[tuple[str, str], Partial] = {}
@@ -84,11 +82,18 @@ def differentiate(program: Program, wrt: tuple[str, ...]) -> AdjointProgram:
     )
 
 
-def _shifted_back(shift: Shift, names: dict[str, str]) -> Shift:
+def _leads_to(program: Program, end: str, shift: Shift) -> bool:
+    """Whether the adjoint of a last step is what the adjoint of this shift is after that step."""
+    last = next(eq.expr.indices[shift.axis] for eq in program.equations if eq.name == end)
+    return abs(shift.by) == 1 and last == (size_of(shift.over) - 1 if shift.by < 0 else 0)
+
+
+def _shifted_back(shift: Shift, names: dict[str, str], taken: set[str]) -> Shift:
     """The adjoint of what is read at t − 1, at t + 1: what the step after adds to an adjoint, and 0 after the last."""
     stem = f"{names[shift.source]}_{'after' if shift.by < 0 else 'before'}"
     stem += f"_{abs(shift.by)}" * (abs(shift.by) > 1)
-    name = next(n for n in (stem + "_" * k for k in range(99)) if n not in names.values())
+    taken = taken.union(names.values())
+    name = next(n for n in (stem + "_" * k for k in range(99)) if n not in taken)
     names[name] = name
     return replace(shift, name=name, source=names[shift.name], by=-shift.by, outside=S.Zero)
 
@@ -118,10 +123,14 @@ def _through_shift(shift: Shift, tensor: str, back: Shift, program: Program) -> 
     return found
 
 
+def _taken(program: Program) -> set[str]:
+    """The names that no adjoint can have."""
+    return set(program.declarations) | program.sizes() | RESERVED
+
+
 def _adjoint_names(program: Program) -> dict[str, str]:
     """d + name, with underscores behind it where the user's own names, or the module's, take that."""
-    taken = set(program.declarations) | program.sizes() | RESERVED
-    names = {}
+    taken, names = _taken(program), {}
     for tensor in program.declarations:
         name = "d" + tensor
         while name in taken:

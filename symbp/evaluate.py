@@ -64,6 +64,8 @@ def evaluate(
             elif (
                 known is None
                 or isinstance(item, Loop)
+                or declared.declarations[item].over
+                is not None  # with what is before its first step
                 or moved & {item, *_symbols(equations[item].expr)}
             ):
                 moved.update(names_in([item]))

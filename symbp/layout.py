@@ -190,12 +190,14 @@ def _spans(text: str) -> list[tuple[int, int]]:
 
 
 _STRENGTHS: dict[type[ast.operator], int] = {
-    ast.Add: 1,
-    ast.Sub: 1,
-    ast.Mult: 2,
-    ast.Div: 2,
-    ast.MatMult: 2,
-    ast.Pow: 3,
+    ast.BitOr: 1,
+    ast.BitAnd: 2,
+    ast.Add: 3,
+    ast.Sub: 3,
+    ast.Mult: 4,
+    ast.Div: 4,
+    ast.MatMult: 4,
+    ast.Pow: 5,
 }  # operator -> how tightly it binds; a comparison less than all of them
 
 

@@ -250,9 +250,11 @@ class _Loops:
     def allocate(self, name: str) -> Allocate:
         gone = self.dropped(name)
         indices = tuple(i for k, i in enumerate(self.assigns[name].indices) if k not in gone)
-        shifts = tuple(s for s in self.shifts.values() if s.source == name)
+        shifts = tuple(s for s in self.shifts.values() if s.source == name and s.axis not in gone)
         axis = shifts[0].axis - sum(k < shifts[0].axis for k in gone) if shifts else 0
-        return Allocate(name, indices, self.like, axis, shifts)
+        names = (f"{name}_all" + "_" * k for k in range(99))
+        whole = next(n for n in names if n not in self.taken)
+        return Allocate(name, indices, self.like, axis, shifts, whole)
 
 
 def loop_variable(index: Index, taken: Collection[str]) -> Index:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,7 +38,7 @@ from sympy.logic.boolalg import BooleanFunction
 
 from symbp.errors import CompilerError, ModelError
 from symbp.ir.functions import Largest, Smallest
-from symbp.ir.loops import names_in
+from symbp.ir.loops import Loop, names_in
 from symbp.ir.network import Declaration, Declared, Equation
 from symbp.ir.nodes import (
     Cases,
@@ -103,13 +103,7 @@ class _Equations:
         self.trace: list[Step] = []
         self.steps: dict[tuple[str, int], str] = {}
         self.ends: dict[str, str] = {}
-        self.last: dict[str, Expr] = {}  # the step at which the loop of a recurrent tensor ends
-        for eq in declared.equations:
-            for entry in eq.expr.atoms(Indexed):
-                d = self.given[entry.base.label.name]
-                found = step_of(d, entry.indices)
-                if found is not None:
-                    self.last[d.name] = size_of(d.over) - 1 if found[1] < 0 else S.Zero
+        self.last = dict(self.last_steps(declared.order))
         self.before: list[
             Equation
         ] = []  # of what stands for a recurrent tensor before its first step
@@ -133,6 +127,16 @@ class _Equations:
                 )
                 raise ModelError(message, eq.where)
         return Equation(eq.name, eq.indices, found, eq.where)
+
+    def last_steps(self, order: Iterable[str | Loop]) -> Iterator[tuple[str, Expr]]:
+        """The step at which the loop of a recurrent tensor ends."""
+        for loop in order:
+            if isinstance(loop, Loop):
+                for name, axis in loop.axes.items():
+                    index = self.given[name].indices[axis]
+                    if self.given[name].over == index:
+                        yield name, size_of(index) - 1 if loop.forward else S.Zero
+                yield from self.last_steps(loop.body)
 
     def at_step(self, tensor: str, step: int) -> str:
         """The name by which a tensor is read at another step."""
@@ -166,20 +170,22 @@ class _Equations:
     def shifts(self) -> Iterator[Shift]:
         """One for each step that is read, with what stands for it outside the range."""
         outside: dict[str, Expr] = {}
+        while new := [t for t, _ in self.steps if t not in outside]:  # which may read further steps
+            outside |= {tensor: self.initial(self.given[tensor]) for tensor in dict.fromkeys(new)}
         for (tensor, step), name in self.steps.items():
             declaration = self.given[tensor]
-            if tensor not in outside:
-                outside[tensor] = self.initial(declaration)
             axis = declaration.indices.index(declaration.over)
             yield Shift(name, tensor, declaration.indices, axis, step, outside[tensor])
 
     def initial(self, declaration: Declaration) -> Expr:
-        """What a recurrent tensor is before its first step: a number, or the entry of a tensor in all other indices."""
+        """What a recurrent tensor is before its first step: a number, or the entry of a tensor in all other indices.
+
+        That tensor is an input, a parameter or one with an equation: no other step of a recurrent one.
+        """
         rest = tuple(i for i in declaration.indices if i != declaration.over)
         eq = self(Equation(declaration.name, rest, declaration.initial, declaration.where))
-        plain = isinstance(eq.expr, Entry) and sorted(map(str, eq.expr.indices)) == sorted(
-            map(str, rest)
-        )
+        own = isinstance(eq.expr, Entry) and eq.expr.tensor not in self.steps.values()
+        plain = own and sorted(map(str, eq.expr.indices)) == sorted(map(str, rest))
         if plain or not tensors_of(eq.expr) and not free_indices(eq.expr):
             return eq.expr
         name = self.declare(f"{declaration.name}_initial", rest)

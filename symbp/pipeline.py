@@ -138,7 +138,7 @@ def _equations(program: Program) -> Iterator[str]:
             shift = begins[eq.name]
             outside = Integer(-1) if shift.by < 0 else size_of(shift.over)
             places = (outside if i == shift.over else i for i in shift.indices)
-            yield f"{text(Entry(eq.name, *places))} = {text(shift.outside)}"
+            yield f"{text(Entry(eq.name, *places))} = {text(unshifted(shift.outside, program))}"
         yield f"{lhs_text(eq.name, eq.indices)} = {text(unshifted(stated[eq.name], program))}"
 
 

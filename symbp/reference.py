@@ -67,8 +67,7 @@ class Oracle:
 
     def __init__(self, declared: Declared) -> None:
         self.declared = declared
-        equations = (*declared.equations, *((declared.loss,) if declared.loss else ()))
-        self.analytic = not any(has_kinks(e.expr) for e in equations)
+        self.analytic = not any(map(has_kinks, declared.written()))
         self.names = (*(("loss",) if declared.loss else ()), *declared.outputs)
 
     def at(self, point: Point, directions: Directions) -> Reference | None:

@@ -19,7 +19,7 @@ from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from symbp.direct import whole
 from symbp.evaluate import evaluate
-from symbp.ir.network import Declaration, Declared
+from symbp.ir.network import Declaration, Declared, Equation
 from symbp.numbers import Array
 from symbp.ranges import NONE, decided, fits, taken
 from symbp.validate import Ranges, reach
@@ -76,9 +76,9 @@ class Sampler:
     def __init__(self, declared: Declared, rng: np.random.Generator) -> None:
         self.declared = declared
         self.rng = rng
-        equations = (*declared.equations, *((declared.loss,) if declared.loss else ()))
-        owners = (*equations, *declared.declarations.values())
-        roots: list[Basic] = [e.expr for e in equations]
+        owners: list[Declaration | Equation] = [*declared.declarations.values()]
+        owners += declared.equations
+        roots: list[Basic] = [*declared.written()]
         roots += [i for owner in owners for i in owner.indices]
         nodes = dict.fromkeys(node for root in roots for node in _walk(root))
         # What is looped over together: the indices of a tensor, and those of a reduction with all that are in it.

@@ -13,6 +13,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--update-generated"):  # of all models, those that take long too
+        config.option.markexpr = ""
+
+
 @pytest.fixture
 def update_generated(request: pytest.FixtureRequest) -> bool:
     """Whether the golden files are to be written rather than compared."""

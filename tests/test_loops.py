@@ -51,6 +51,10 @@ def test_loops_nest() -> None:
         ([read("z", "h", 0), read("h", "z", 0)], ["→", "without a step"]),
         ([read("h", "h", -1), read("h", "h", 1)], ["h[-1]", "forward", "h[1]", "backward"]),
         ([read("h", "h", None)], ["h → h", "at no one step"]),
+        (
+            [read("g", "g", -1), read("g", "h", 1), read("h", "h", -1), read("h", "g", -1)],
+            ["h → g → h", "g[-1]", "forward", "h[1]", "backward"],
+        ),
         ([read("h", "h", -1), read("h", "h", None)], ["h[None]", "not read at one step"]),
     ],
 )

@@ -268,3 +268,12 @@ def test_mistakes(statement: Any, words: list[str]) -> None:
         statement(net, x, h)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_the_array_of_all_steps_has_a_name_of_its_own() -> None:
+    net = Network("m")
+    h_all, U = net.input("h_all", s, t, a), net.param("U", a, b)
+    h = net.recurrent("h", (s, t, a), over=t)
+    net.define(h, (s, t, a), tanh(mixed(U, h, t - 1) + h_all[s, t, a]))
+    net.loss(Sum(h[s, t, a] ** 2, s, t, a))
+    assert derive(net).verify().ok

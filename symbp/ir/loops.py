@@ -108,9 +108,9 @@ def _loop(group: list[str], reads: list[Read], rank: Rank) -> Loop:
         (r.reader, at[0]) for r in reads for at in r.places if at is not None and at[1] != 0
     )
     if not candidates:
-        at_once = next((r.text for r in reads if None in r.places and len(group) <= len(reads)), "")
-        fault = f"{at_once} is read at no one step" if at_once else "a cycle without a step"
-        raise CycleError(f"{_cycle(reads)}: {fault}; read it one step before, or after")
+        at_once = next((r for r in reads if None in r.places and len(group) <= len(reads)), None)
+        fault = f"{at_once.text} is read at no one step" if at_once else "a cycle without a step"
+        raise CycleError(f"{_cycle(reads, at_once)}: {fault}; read it one step before, or after")
     found: list[tuple[tuple[int, int], Loop]] = []
     faults: list[str] = []
     for name, axis in candidates:
@@ -132,11 +132,11 @@ def _over(
     steps = {r: _step(r, axes) for r in reads}
     signs = {step > 0 for step in steps.values() if step}
     if len(signs) > 1:
-        texts = [
-            next(r.text for r, s in steps.items() if s and (s > 0) is up) for up in (False, True)
-        ]
+        past = next(r for r, step in steps.items() if step < 0)
+        future = next(r for r, step in steps.items() if step > 0)
+        cycle = max(_cycle(reads, past), _cycle(reads, future), key=len)
         raise CycleError(
-            f"{_cycle(reads)}: {texts[0]} runs forward and {texts[1]} backward over the same steps"
+            f"{cycle}: {past.text} runs forward and {future.text} backward over the same steps"
         )
     within = [r for r, step in steps.items() if not step]
     body = arrange(group, within, rank)
@@ -163,7 +163,7 @@ def aligned(reads: list[Read], name: str, axis: int) -> dict[str, int]:
                 continue
             if len(fits) != 1 or axes.get(other, fits[0]) != fits[0]:
                 raise CycleError(
-                    f"{_cycle(reads)}: {r.text} is not read at one step of the same axis"
+                    f"{_cycle(reads, r)}: {r.text} is not read at one step of the same axis"
                 )
             if other not in axes:
                 axes[other] = fits[0]
@@ -177,22 +177,21 @@ def _step(read: Read, axes: Mapping[str, int]) -> int:
     return at[1]
 
 
-def _cycle(reads: list[Read]) -> str:
-    """A shortest cycle by name: "h → z → h"."""
-    feeds: dict[str, list[str]] = {}
-    for r in reads:
-        feeds.setdefault(r.source, []).append(r.reader)
-    paths: list[list[str]] = []
-    for start in feeds:
-        reached, edge = {start: [start]}, [start]
-        while edge:
-            name = edge.pop(0)
-            for reader in feeds.get(name, ()):
-                if reader == start:
-                    paths.append([*reached[name], start])
-                    edge = []
-                    break
-                if reader not in reached:
-                    reached[reader] = [*reached[name], reader]
-                    edge.append(reader)
-    return " → ".join(sorted(paths, key=len)[0])
+def _cycle(reads: list[Read], through: Read | None = None) -> str:
+    """A shortest cycle by name, or a shortest through one of its reads: "h → z → h"."""
+    cycles = sorted((_from(r, reads) for r in ([through] if through else reads)), key=len)
+    return " → ".join(cycles[0])
+
+
+def _from(read: Read, reads: list[Read]) -> list[str]:
+    """A shortest cycle that begins with a tensor and its reader."""
+    found = [[read.source, read.reader]]
+    seen = {read.reader}
+    for path in found:  # which grows
+        if path[-1] == read.source:
+            return path
+        for r in reads:
+            if r.source == path[-1] and r.reader not in seen:
+                seen.add(r.reader)
+                found.append([*path, r.reader])
+    raise AssertionError(f"{read.text} is on no cycle")

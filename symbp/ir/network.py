@@ -72,6 +72,12 @@ class Declared:
     indices: tuple[Any, ...]  # every index the user's equations mention, to name derived sums with
     order: tuple[str | Loop, ...]  # the equations by name, those of a cycle in a loop
 
+    def written(self) -> tuple[Expr, ...]:
+        """Every expression of the user's: of equations, of what stands before a first step, of the loss."""
+        equations = (*self.equations, *((self.loss,) if self.loss else ()))
+        initials = (d.initial for d in self.declarations.values() if d.initial is not None)
+        return (*(eq.expr for eq in equations), *initials)
+
     def of_kind(self, kind: Kind) -> tuple[Declaration, ...]:
         """The declarations of one kind, in declared order."""
         return tuple(d for d in self.declarations.values() if d.kind == kind)

@@ -60,6 +60,7 @@ class Allocate:
     like: str
     axis: int  # of the steps that the shifts go along
     shifts: tuple[Shift, ...]
+    whole: str  # the name of the array, where tensor and shifts are views on it
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,9 @@ def _mentioned(body: Iterable[Statement]) -> Iterator[tuple[str, bool]]:
         else:
             shift = statement.shift
             sizes = {s for i in shift.indices for s in size_of(i).free_symbols}
-            yield from ((name, False) for name in tensors_of(shift.outside))
+            read = tensors_of(shift.outside)
+            sizes |= set() if read else shift.outside.free_symbols
+            yield from ((name, False) for name in read)
             if isinstance(statement, Displace):
                 yield from ((shift.source, False), (statement.like, False), (shift.name, True))
         yield from ((size.name, False) for size in sorted(sizes, key=str))

@@ -33,6 +33,7 @@ from sympy import (
 
 from symbp.ir.functions import Largest, LogAddExp, Smallest
 from symbp.ir.nodes import (
+    Cases,
     Entry,
     Index,
     Reduce,
@@ -216,7 +217,13 @@ def _gathered(expr: Expr, expose: Expose) -> Expr:
     own = factors(expr)
     for k, factor in enumerate(own):
         rest = (*own[:k], *own[k + 1 :])
-        if isinstance(factor, Reduce) and factor.reducer == "sum" and is_quotient(factor.body):
+        if isinstance(factor, Cases) and _divides(factor):
+            moved = [f for f in rest if _joins(f, factor, expose)]
+            if moved:
+                values = [Mul(*moved, value) for value in (*factor.args[:-1:2], factor.otherwise)]
+                pairs = [part for pair in zip(values, factor.args[1::2]) for part in pair]
+                return Mul(*(f for f in rest if f not in moved), Cases(*pairs, values[-1]))
+        if isinstance(factor, Reduce) and factor.reducer == "sum" and _divides(factor.body):
             body = factor.body
             moved = [f for f in rest if _joins(f, body, expose)]
             if moved:
@@ -230,6 +237,13 @@ def _gathered(expr: Expr, expose: Expose) -> Expr:
             if any(_gathered(t, expose) != t for t in terms):
                 return Add(*terms)
     return expr
+
+
+def _divides(expr: Expr) -> bool:
+    """Whether an expression, or one of its branches, is a product that divides by a sum of exponentials."""
+    cases = [f for f in factors(expr) if isinstance(f, Cases)]
+    values = [v for c in cases for v in (*c.args[:-1:2], c.otherwise)]
+    return is_quotient(expr) or any(map(_divides, values))
 
 
 def _joins(factor: Expr, body: Expr, expose: Expose) -> bool:

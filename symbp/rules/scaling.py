@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from sympy import Abs, Add, Basic, Eq, Expr, Mul, Number, Pow, S, exp, log
+from sympy import Abs, Add, Basic, Eq, Expr, Mul, Number, Pow, S, exp, expand, log
 
 from symbp.ir.functions import Largest, Smallest
-from symbp.ir.loops import CycleError, Loop, aligned
+from symbp.ir.loops import CycleError, Loop, aligned, names_in
 from symbp.ir.network import Declaration, Equation
 from symbp.ir.nodes import (
     Cases,
@@ -61,15 +61,16 @@ def scaled(program: Program, keep: Collection[str] = ()) -> Program:
 
 
 def _noted(program: Program, loop: Loop, shift: Shift) -> Program:
-    """With a note, where a logarithm reads a state that is multiplied at every step and yet cannot be scaled."""
+    """With a note, where a logarithm or quotient reads a state multiplied at every step that cannot be scaled."""
     state = next(eq for eq in program.equations if eq.name == shift.source)
     try:
-        _, scale = _Scaling(program, loop, shift, ()).of_step(state)
+        scale = _Scaling(program, loop, shift, ()).of_step()
     except _Unscaled:
         return program
     inside = {*loop.axes, program.ends.get(state.name)}
     read = any(
-        isinstance(n, log) and inside & {*tensors_of(n)}
+        (isinstance(n, log) or isinstance(n, Pow) and n.exp.is_negative)
+        and inside & {*tensors_of(n)}
         for eq in program.equations
         for n in walk(eq.expr)
     )
@@ -104,6 +105,8 @@ class _Scaling:
         self.step, self.size = name(f"{stem}_step"), name(f"{stem}_size")
         self.log, self.log_before = name(f"log_{stem}_size"), name(f"log_{stem}_size_before")
         self.rows = self.own_rows()
+        own = tuple(self.shift.indices[axis] for axis in self.rows)
+        self.scales[self.shift.name] = (self.shift.indices, Entry(self.log_before, *own))
 
     def own_rows(self) -> tuple[int, ...]:
         """The axes of the state along which it is a state of its own, such as that of samples; the steps among them."""
@@ -117,21 +120,24 @@ class _Scaling:
             found.append(axis)
         return tuple(found)
 
-    def of_step(self, state: Equation) -> tuple[Expr, Expr]:
-        """What the state's own equation becomes, and its scale, from that of the step before."""
-        own = tuple(self.shift.indices[axis] for axis in self.rows)
-        self.scales[self.shift.name] = (self.shift.indices, Entry(self.log_before, *own))
-        return self.visit(state.expr)
+    def of_step(self) -> Expr:
+        """The scale of the state's own equation, from that of the step before."""
+        for eq in (self.table[name] for name in names_in(self.loop.body) if name in self.table):
+            self.scales[eq.name] = (eq.indices, self.scaled(eq)[1])
+        return self.scales[self.shift.source][1]
+
+    def scaled(self, eq: Equation) -> tuple[Expr, Expr]:
+        """What an equation becomes, and its scale."""
+        axis = self.loop.axes.get(eq.name)
+        self.steps = None if axis is None else eq.indices[axis]
+        return self.visit(eq.expr)
 
     def program(self) -> Program:
         state = self.table[self.shift.source]
-        self.of_step(state)
         equations: list[Equation] = []
-        used = 0
+        used = False
         for eq in self.before.equations:
-            axis = self.loop.axes.get(eq.name)
-            self.steps = None if axis is None else eq.indices[axis]
-            expr, scale = self.visit(eq.expr)
+            expr, scale = self.scaled(eq)
             if eq.name == state.name:
                 equations += self.normalised(replace(eq, expr=expr), scale)
                 continue
@@ -140,7 +146,7 @@ class _Scaling:
                 if eq.name in fixed or not free_indices(scale) <= frozenset(eq.indices):
                     raise _Unscaled
                 self.scales[eq.name] = (eq.indices, scale)
-            used += expr != eq.expr
+            used = used or scale == 0 and any(t in self.scales for t in tensors_of(eq.expr))
             equations.append(replace(eq, expr=expr))
         if not used or state.name in {*self.keep, *self.before.outputs}:
             raise _Unscaled
@@ -264,7 +270,10 @@ class _Scaling:
     def begins(self, node: Basic) -> bool:
         """Whether a δ or a condition holds at the first step alone."""
         first = S.Zero if self.shift.by < 0 else size_of(self.shift.over) - 1
-        return isinstance(node, (Delta, Eq)) and set(node.args) == {self.steps, first}
+        if self.steps is None or not isinstance(node, (Delta, Eq)):
+            return False
+        apart, left = expand(self.steps - first), expand(node.args[0] - node.args[1])  # T = t + 1
+        return left in (apart, -apart)
 
     def common(self, scales: Iterable[tuple[Expr, bool]]) -> Expr:
         """The one scale of (scale, whether it counts at the first step alone), where nothing is scaled yet."""

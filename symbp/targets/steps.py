@@ -10,6 +10,8 @@ from symbp.shapes import size_code, tuple_code
 from symbp.targets.code import align
 from symbp.targets.expressions import Printer
 
+_ONE_LINE = 72  # columns, of views that are made in one line
+
 
 def allocate(statement: Allocate) -> list[str]:
     """The array of a tensor; with the places before the first step, or behind the last, that its shifts need."""
@@ -22,13 +24,15 @@ def allocate(statement: Allocate) -> list[str]:
         return [f"{statement.name} = np.empty({shape}, dtype={printer.dtype})"]
     sizes[statement.axis] += before + behind
     empty = "zeros" if all(s.outside == 0 for s in statement.shifts) else "empty"
-    whole = f"{statement.name}_all"
+    whole = statement.whole
     views = {s.name: before + s.by for s in statement.shifts} | {statement.name: before}
     lead = ":, " * statement.axis
     slices = [f"{whole}[{lead}{_slice(k, before + behind - k)}]" for k in views.values()]
+    line = f"{', '.join(views)} = {', '.join(slices)}"
+    each = [f"{view} = {part}" for view, part in zip(views, slices)]
     return [
         f"{whole} = np.{empty}({tuple_code(map(size_code, sizes))}, dtype={printer.dtype})",
-        f"{', '.join(views)} = {', '.join(slices)}",
+        *([line] if len(line) <= _ONE_LINE else each),
     ]
 
 

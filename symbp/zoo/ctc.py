@@ -18,7 +18,7 @@ s, t = indices("s", n), indices("t", T)
 c, i = indices("c", k), indices("i", 2 * U + 1)
 
 
-def even(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def even(rng, shape, dtype):
     return np.full(shape, 1 / shape[-1])
 
 

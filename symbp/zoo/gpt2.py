@@ -25,11 +25,11 @@ b, t, l = indices("b", B), indices("t", T), indices("l", L)  # noqa: E741
 h, e = indices("h", H), indices("e", d)
 
 
-def small(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def small(rng, shape, dtype):
     return rng.normal(0, 0.02, shape)
 
 
-def smaller(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def smaller(rng, shape, dtype):
     """Of what 2 L projections add to one sum."""
     return rng.normal(0, 0.02 / np.sqrt(2 * shape[0]), shape)
 

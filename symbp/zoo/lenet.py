@@ -24,11 +24,7 @@ o, (k, r) = indices("o", 50), indices("k r", 8)  # conv2
 h, i = indices("h", 500), indices("i", 10)
 
 
-def xavier(
-    rng: np.random.Generator,
-    shape: tuple[int, ...],
-    dtype: type,
-) -> np.ndarray:
+def xavier(rng, shape, dtype):
     limit = np.sqrt(3 / np.prod(shape[1:]))
     return rng.uniform(-limit, limit, shape)
 

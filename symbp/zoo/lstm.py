@@ -22,7 +22,7 @@ a, b = indices("a b", u)
 v = indices("v", k)
 
 
-def uniform(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def uniform(rng, shape, dtype):
     """As PyTorch has it: within ±1/√u."""
     limit = 1 / np.sqrt(shape[1])
     return rng.uniform(-limit, limit, shape)

@@ -17,12 +17,12 @@ s, j, l = indices("s", n), indices("j", d), indices("l", L)  # noqa: E741
 a, g, i = indices("a", u), indices("g", h), indices("i", k)
 
 
-def he(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def he(rng, shape, dtype):
     """He's normal law, layer by layer."""
     return rng.normal(0, np.sqrt(2 / shape[-1]), shape)
 
 
-def small(rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def small(rng, shape, dtype):
     """Of what L layers add to one sum."""
     return rng.normal(0, 1 / np.sqrt(shape[0] * shape[-1]), shape)
 

@@ -76,7 +76,7 @@ def lstm_reader(characters: int, units: int = 256) -> Reader:
     """The LSTM, derived, for an alphabet of so many characters."""
     module = derive(lstm.net, optimizer=["clip", "adamw"]).load()
     sizes = {"k": characters, "u": units}
-    return Lstm(module, sizes, rows=32, steps=64, learning_rate=4e-3)
+    return Lstm(module, sizes, rows=32, steps=64, learning_rate=1e-2)
 
 
 def gpt2_reader(characters: int, layers: int = 4, width: int = 32) -> Reader:
