@@ -64,6 +64,7 @@ class _Loops:
         self.around: dict[str, list[_Around]] = {}  # outermost first
         self.groups = {s.name: s.source for s in recurrent.shifts}  # views of one array
         self.kept: dict[str, set[int]] = {}  # the axes of loops whose steps are all kept, by group
+        self.early: list[Allocate] = []  # arrays for loops inside, made before the outermost
         self.renamed: dict[str, str] = {}  # what is carried to the next step in one variable
 
     def statements(self) -> tuple[Statement, ...]:
@@ -150,7 +151,10 @@ class _Loops:
         for name in names:
             if name in self.assigns and self.keeps(name, loop.axes[name]):
                 if next(x for x in self.around[name] if self.keeps(name, x.axis)).loop is loop:
-                    yield self.allocate(name)
+                    if self.is_reused(name, loop):
+                        self.early.append(self.allocate(name))
+                    else:
+                        yield self.allocate(name)
         for shift in (self.shifts[n] for n in names if n in self.shifts):
             if shift in carried:
                 yield self.first(shift)
@@ -162,7 +166,22 @@ class _Loops:
                 body.append(self.next(shift))
         around = next(x for x in self.around[names[0]] if x.loop is loop)
         steps = size_of(self.indices_of(names[0])[around.axis])
+        if around is self.around[names[0]][0]:
+            yield from self.early
+            self.early = []
         yield Repeat(Idx(around.variable, steps), loop.forward, tuple(body))
+
+    def is_reused(self, name: str, loop: Loop) -> bool:
+        """Whether one array, made before the outermost loop, does for all steps of the loops around this one.
+
+        It is written anew in each, and nothing else holds on to it: no shift, and no tensor that is a view of it.
+        """
+        nested = self.around[name][0].loop is not loop
+        shifted = any(s.source == name for s in self.shifts.values())
+        outside = (s.outside for s in self.shifts.values())
+        read = (*(a.expr for a in self.assigns.values()), *outside)
+        viewed = any(isinstance(x, Entry) and x.tensor == name for x in read)
+        return nested and not shifted and not viewed
 
     def is_carried(self, name: str, loop: Loop) -> bool:
         """Whether a shift goes along this loop, from one step to the next in a variable."""

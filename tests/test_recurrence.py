@@ -277,3 +277,8 @@ def test_the_array_of_all_steps_has_a_name_of_its_own() -> None:
     net.define(h, (s, t, a), tanh(mixed(U, h, t - 1) + h_all[s, t, a]))
     net.loss(Sum(h[s, t, a] ** 2, s, t, a))
     assert derive(net).verify().ok
+
+
+def test_arrays_of_inner_loops_are_made_once() -> None:
+    source = derive(in_each_layer()).source
+    assert not any(line.startswith(" " * 8) and "np.empty(" in line for line in source.splitlines())
