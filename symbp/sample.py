@@ -35,7 +35,7 @@ LAWS: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
 POSITIVE = frozenset({"uniform(0.5, 1.5)", "uniform(0.1, 0.9)"})
 
 _PARTS = 2**16  # a distribution is drawn in such parts of 1, and so sums to 1 exactly in any dtype
-_EXTREMES = (
+EXTREMES = (
     8  # the most tensors that are taken to extremes: a deep network must not cost its depth squared
 )
 
@@ -194,8 +194,10 @@ class Sampler:
         counts = 1 + self.rng.multinomial(parts - shape[axis], spread, others)
         return np.moveaxis(counts / parts, -1, axis)
 
-    def extremes(self, point: Point, law: str) -> Iterator[Point]:
+    def extremes(self, point: Point, law: str, tensors: int = EXTREMES) -> Iterator[Point]:
         """The point with one tensor after the other near 1000 in magnitude, of mixed signs, and then negated.
+
+        `tensors` is the most that this is done with.
 
         Where the law keeps to positive numbers: near 1000, and then near 1/1000.
         """
@@ -204,7 +206,7 @@ class Sampler:
             for d in self.declared.declarations.values()
             if d.kind in ("param", "input") and not d.integer and d.sums_to_one is None
         ]
-        for which in sorted(self.rng.permutation(len(real))[:_EXTREMES]):
+        for which in sorted(self.rng.permutation(len(real))[:tensors]):
             name = real[which].name
             size = self.rng.uniform(0.7, 1.0, point.values[name].shape)
             if law in POSITIVE:

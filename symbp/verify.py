@@ -17,7 +17,7 @@ from symbp.ir.network import Declared
 from symbp.numbers import Array
 from symbp.reference import Directions, Oracle, Reference, unit_directions
 from symbp.report import Report, Row
-from symbp.sample import LAWS, Point, Sampler
+from symbp.sample import EXTREMES, LAWS, Point, Sampler
 
 __all__ = ["Report", "Row", "verify"]
 
@@ -142,8 +142,9 @@ class _Verification:
             if base.work <= _LITTLE_WORK:
                 break
         self.untried = base.work > _MOST_WORK
+        tensors = EXTREMES if base.work <= _LITTLE_WORK else EXTREMES // 2 + 1
         turns = cycle(self.rng.permutation(len(self.wrt)))
-        for point in () if self.untried else self.sampler.extremes(base, law):
+        for point in () if self.untried else self.sampler.extremes(base, law, tensors):
             probed = sorted(islice(turns, min(_PROBED, len(self.wrt))))
             directions = {self.wrt[k]: self._anywhere(self.wrt[k], point) for k in probed}
             reference = self.oracle.exact(point, directions)
