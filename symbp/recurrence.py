@@ -52,8 +52,8 @@ def arranged(
     try:
         order = arrange(list(table), reads)
     except CycleError as error:
-        names = [name for name in table if name in str(error).split(":")[0].split(" → ")]
-        raise ModelError(str(error), table[names[-1]].where) from None
+        last = [name for name in table if name in error.cycle][-1]
+        raise ModelError(str(error), table[last].where) from None
     return tuple(table[name] for name in names_in(order)), order
 
 

@@ -41,7 +41,11 @@ Rank = Callable[[str, int], int]
 
 
 class CycleError(Exception):
-    """A cycle that no loop can compute; `str` says why, and draws it."""
+    """A cycle that no loop can compute, by name, and why; `str` draws it."""
+
+    def __init__(self, cycle: Sequence[str], fault: str) -> None:
+        super().__init__(f"{' → '.join(cycle)}: {fault}")
+        self.cycle = cycle
 
 
 def names_in(body: Iterable[str | Loop]) -> Iterator[str]:
@@ -110,17 +114,17 @@ def _loop(group: list[str], reads: list[Read], rank: Rank) -> Loop:
     if not candidates:
         at_once = next((r for r in reads if None in r.places and len(group) <= len(reads)), None)
         fault = f"{at_once.text} is read at no one step" if at_once else "a cycle without a step"
-        raise CycleError(f"{_cycle(reads, at_once)}: {fault}; read it one step before, or after")
+        raise CycleError(_cycle(reads, at_once), f"{fault}; read it one step before, or after")
     found: list[tuple[tuple[int, int], Loop]] = []
-    faults: list[str] = []
+    faults: list[CycleError] = []
     for name, axis in candidates:
         try:
             left, loop = _over(group, reads, name, axis, rank)
             found.append(((rank(name, axis), left), loop))
         except CycleError as error:
-            faults.append(str(error))
+            faults.append(error)
     if not found:
-        raise CycleError(faults[0])
+        raise faults[0]
     return min(found, key=lambda scored: scored[0])[1]
 
 
@@ -135,9 +139,8 @@ def _over(
         past = next(r for r, step in steps.items() if step < 0)
         future = next(r for r, step in steps.items() if step > 0)
         cycle = max(_cycle(reads, past), _cycle(reads, future), key=len)
-        raise CycleError(
-            f"{cycle}: {past.text} runs forward and {future.text} backward over the same steps"
-        )
+        fault = f"{past.text} runs forward and {future.text} backward over the same steps"
+        raise CycleError(cycle, fault)
     within = [r for r, step in steps.items() if not step]
     body = arrange(group, within, rank)
     left = sum(len(list(names_in([item]))) for item in body if isinstance(item, Loop))
@@ -162,9 +165,8 @@ def aligned(reads: list[Read], name: str, axis: int) -> dict[str, int]:
             else:
                 continue
             if len(fits) != 1 or axes.get(other, fits[0]) != fits[0]:
-                raise CycleError(
-                    f"{_cycle(reads, r)}: {r.text} is not read at one step of the same axis"
-                )
+                fault = f"{r.text} is not read at one step of the same axis"
+                raise CycleError(_cycle(reads, r), fault)
             if other not in axes:
                 axes[other] = fits[0]
                 waiting.append(other)
@@ -177,10 +179,9 @@ def _step(read: Read, axes: Mapping[str, int]) -> int:
     return at[1]
 
 
-def _cycle(reads: list[Read], through: Read | None = None) -> str:
-    """A shortest cycle by name, or a shortest through one of its reads: "h → z → h"."""
-    cycles = sorted((_from(r, reads) for r in ([through] if through else reads)), key=len)
-    return " → ".join(cycles[0])
+def _cycle(reads: list[Read], through: Read | None = None) -> list[str]:
+    """A shortest cycle, or a shortest through one of its reads: h, z, h."""
+    return sorted((_from(r, reads) for r in ([through] if through else reads)), key=len)[0]
 
 
 def _from(read: Read, reads: list[Read]) -> list[str]:
