@@ -11,7 +11,7 @@ from sympy import Abs, Basic, Eq, Expr, Idx, Integer, Symbol, sign
 
 from symbp import notation
 from symbp.ir.functions import SafeInverse
-from symbp.ir.network import Declaration
+from symbp.ir.network import Declaration, Equation
 from symbp.ir.nodes import (
     Delta,
     Entry,
@@ -184,6 +184,8 @@ class _Derivation:
     def equations(self) -> Iterator[Block]:
         """Each equation as declared, and how it was rewritten before anything was differentiated."""
         final = {eq.name: eq.expr for eq in self.program.equations}
+        declared = {eq.name for eq in self.declared.equations}
+        added = {eq.name: eq for eq in self.program.equations if eq.name not in declared}
         rows: list[Row] = []
         for eq in self.declared.equations:
             if eq.name in self.hidden:
@@ -192,9 +194,18 @@ class _Derivation:
             first = steps[0].before if steps else eq.expr
             left = self.tensor(eq.name, eq.indices)
             rows += self.chained(left, first, steps, final.get(eq.name, eq.expr))
+            rows += self.introduced(final.get(eq.name, eq.expr), added)
         if rows:
             yield Display(tuple(rows))
         yield from self.boundaries()
+
+    def introduced(self, expr: Expr, added: dict[str, Equation]) -> Iterator[Row]:
+        """The equations of tensors that a rewriting made, behind the first that reads them."""
+        for name in tensors_of(expr):
+            if name in added and name not in self.hidden:
+                eq = added.pop(name)
+                yield Row(self.tensor(name, eq.indices), self.formula(eq.expr))
+                yield from self.introduced(eq.expr, added)
 
     def boundaries(self) -> Iterator[Block]:
         """What stands for a recurrent tensor outside its steps."""

@@ -282,3 +282,15 @@ def test_the_array_of_all_steps_has_a_name_of_its_own() -> None:
 def test_arrays_of_inner_loops_are_made_once() -> None:
     source = derive(in_each_layer()).source
     assert not any(line.startswith(" " * 8) and "np.empty(" in line for line in source.splitlines())
+
+
+def test_the_derivation_states_what_a_state_is_divided_by() -> None:
+    net = Network("m")
+    A, x0 = net.param("A", a, b), net.param("x0", b)
+    x = net.recurrent("x", (t, b), over=t, initial=x0[b])
+    net.define(x, (t, b), Sum(x[t - 1, a] * A[a, b] ** 2, a))
+    net.loss(log(Sum(x[T - 1, b] ** 2, b)))
+    text = derive(net).text
+    assert "x[t,b] = " in text and "= x_step[t,b] / x_size[t]" in text
+    assert "  x_size[t] = Σ_b |x_step[t,b]|\n" in text
+    assert "  x_step[t,b] = Σ_a A[a,b]² x[t − 1,a]\n" in text
