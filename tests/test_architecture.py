@@ -19,7 +19,8 @@ LAYERS = (
     ("errors",),
     ("ir.*", "numbers"),
     ("notation.*", "functions", "layout", "report", "naming", "results"),
-    ("rewrite",),
+    ("rewrite", "pictures.*"),
+    ("pages.*",),
     ("contraction", "shapes", "validate"),
     ("exhaustive", "maximum", "ranges", "recurrence", "tensor"),
     ("rules.*", "targets.*", "expressions", "initial", "share", "sympify"),
@@ -33,7 +34,7 @@ LAYERS = (
     ("evaluate",),
     ("sample",),
     ("invoke", "reference"),
-    ("verify", "verify_step", "explain", "files"),
+    ("verify", "verify_step", "explain.*", "files"),
     ("pipeline", "model_file"),
     ("",),  # symbp itself: what a user imports
     ("layers.*",),

@@ -10,6 +10,7 @@ from typing import ClassVar, TypeVar
 from sympy import Abs, Basic, Eq, Expr, Idx, Integer, Symbol, sign
 
 from symbp import notation
+from symbp.explain.update import update_sections
 from symbp.ir.functions import SafeInverse
 from symbp.ir.network import Declaration, Equation
 from symbp.ir.nodes import (
@@ -28,19 +29,10 @@ from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program, unshifte
 from symbp.ir.trace import Step
 from symbp.ir.update import UpdateProgram
 from symbp.naming import standard_names
-from symbp.notation.page import (
-    Block,
-    Code,
-    Display,
-    Prose,
-    Row,
-    Section,
-    Table,
-    latex_page,
-    text_page,
-)  # fmt: skip
 from symbp.notation.style import Latex, Notation, Text
-from symbp.notation.update import update_sections
+from symbp.pages.blocks import Block, Code, Display, Prose, Row, Section, Table
+from symbp.pages.latex import latex_page
+from symbp.pages.text import text_page
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)

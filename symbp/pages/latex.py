@@ -1,81 +1,22 @@
-"""Documents: sections of prose, formulas, tables and code, set as LaTeX or as plain text.
-
-The cells and formulas are finished strings in the notation of the document; here they only find their places.
-"""
+"""Documents for pdflatex."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from symbp.notation import display
 from symbp.notation.names import literal
-
-
-@dataclass(frozen=True)
-class Row:
-    """left = right, with the reason; without a left side, the next step of the row before."""
-
-    left: str
-    right: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Prose:
-    text: str
-    kind: ClassVar[str] = "prose"
-
-
-@dataclass(frozen=True)
-class Display:
-    """Formulas, one below the other."""
-
-    rows: tuple[Row, ...]
-    kind: ClassVar[str] = "display"
-
-
-@dataclass(frozen=True)
-class Table:
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    kind: ClassVar[str] = "table"
-
-
-@dataclass(frozen=True)
-class Code:
-    lines: tuple[str, ...]
-    kind: ClassVar[str] = "code"
-
-
-Block = Prose | Display | Table | Code
-
-
-@dataclass(frozen=True)
-class Section:
-    title: str
-    blocks: tuple[Block, ...]
+from symbp.pages.blocks import Block, Code, Display, Row, Section
 
 
 def latex_page(title: str, sections: Sequence[Section]) -> str:
     """A complete document for pdflatex; every string is LaTeX already, except code."""
     template = _environment().get_template("derivation.tex.jinja")
     return template.render(title=title, sections=[_latex_section(s) for s in sections])
-
-
-def text_page(title: str, sections: Sequence[Section]) -> str:
-    """Plain Unicode text; a formula is never wrapped, so that it can be copied whole."""
-    parts = [_underlined(title, "=")]
-    for section in sections:
-        parts += [_underlined(section.title, "-"), *map(_text_block, section.blocks)]
-    return "\n\n".join(parts) + "\n"
-
-
-# LaTeX
 
 
 @dataclass(frozen=True)
@@ -145,27 +86,4 @@ def _environment() -> Environment:
         variable_end_string=">>",
         comment_start_string="<#",
         comment_end_string="#>",
-    )
-
-
-# Plain text
-
-
-def _underlined(title: str, rule: str) -> str:
-    return f"{title}\n{rule * len(title)}"
-
-
-def _text_block(block: Block) -> str:
-    if isinstance(block, Prose):
-        return block.text
-    if isinstance(block, Code):
-        return "\n".join(f"  {line}" for line in block.lines)
-    if isinstance(block, Display):
-        notes = [f"    ({row.note})" if row.note else "" for row in block.rows]
-        heads = [row.left or "   " for row in block.rows]
-        return "\n".join(f"  {h} = {row.right}{n}" for h, row, n in zip(heads, block.rows, notes))
-    widths = [max(map(len, column)) for column in zip(block.head, *block.rows)]
-    lines = [block.head, *block.rows]
-    return "\n".join(
-        "  " + "  ".join(cell.ljust(w) for cell, w in zip(line, widths)).rstrip() for line in lines
     )

@@ -9,8 +9,8 @@ from sympy import Symbol
 from symbp.ir.nodes import Entry
 from symbp.ir.program import unshifted
 from symbp.ir.update import UpdateProgram
-from symbp.notation.page import Block, Display, Prose, Row, Section, Table
 from symbp.notation.style import Notation
+from symbp.pages.blocks import Block, Display, Prose, Row, Section, Table
 
 
 def update_sections(update: UpdateProgram | None, write: Notation) -> tuple[Section, ...]:

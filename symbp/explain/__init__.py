@@ -1,0 +1,7 @@
+"""The derivation as a person reads it: sections in the order of a lecture, the same for every form of document."""
+
+from __future__ import annotations
+
+from symbp.explain.derivation import document, text_document
+
+__all__ = ["document", "text_document"]
