@@ -119,7 +119,9 @@ class _Equations:
         if convert.embeds:
             stated = _Convert(self, set(eq.indices), as_stated=True)(eq.expr, {})
             reason = "a branch is read over indices that run where its condition holds"
-            self.trace.append(Step(eq.name, "place", reason, stated, found))
+            self.trace.append(
+                Step(eq.name, "place", reason, stated, found, "normalise", eq.indices)
+            )
         for entry in entries(found):
             if not fits(entry.indices, self.shapes[entry.tensor]):
                 message = (

@@ -19,6 +19,7 @@ from symbp.declare import Network
 from symbp.differentiate import differentiate, partial
 from symbp.emit import emit
 from symbp.errors import ModelError
+from symbp.exact.checking import Derived, check
 from symbp.explain import document, text_document
 from symbp.files import write_files
 from symbp.ir.network import Declared
@@ -65,7 +66,8 @@ def derive(
     names = _wrt(declared, wrt)
     plain = normalise(declared)
     check_program(plain)
-    program = expose(scaled(plain, names), names)
+    unexposed = scaled(plain, names)
+    program = expose(unexposed, names)
     check_program(program)
     tell("differentiate")
     adjoint = differentiate(program, names)
@@ -79,6 +81,10 @@ def derive(
     tell("lower")
     schedule = lower(stable, _meanings(plain, simple), target.fitting(stable.program))
     check_schedule(schedule)
+    tell("check")
+    first, later = program.trace, stable.program.trace[len(program.trace) :]
+    trace = (*first, *simple.steps(), *later)
+    check(Derived(declared, plain, unexposed, simple), trace)
     tell("emit")
     computed = {a.name for a in assigns((*schedule.forward, *schedule.backward))}
     changed = stable.program.trace[len(program.trace) :]

@@ -80,7 +80,7 @@ class _Simplify:
             nonlocal expr
             named = standard_names(after, a.indices, self.program.indices)
             if named != expr:
-                steps.append(Step(subject, rule, reason, expr, named))
+                steps.append(Step(subject, rule, reason, expr, named, "simplify", a.indices))
                 self.uses.subtract(tensors_of(expr))
                 self.uses.update(tensors_of(named))
             expr = named

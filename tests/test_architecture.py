@@ -33,7 +33,7 @@ LAYERS = (
     ("direct",),
     ("evaluate",),
     ("sample",),
-    ("invoke", "reference"),
+    ("invoke", "reference", "exact.*"),
     ("verify", "verify_step", "explain.*", "files"),
     ("pipeline", "model_file"),
     ("",),  # symbp itself: what a user imports

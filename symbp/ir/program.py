@@ -182,7 +182,8 @@ class Partial:
     derived: Expr  # as it leaves the derivative, every δ still there
     expr: Expr  # inner δ contracted, and in terms of forward values where that is shorter
     terms: tuple[tuple[Expr, Expr], ...]  # the same as (product of δ, coefficient) pairs
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = ()  # from `derived` to `expr`
+    origin: tuple[Step, ...] = ()  # from the equation to `derived`
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,8 @@ class Adjoint:
     paths: tuple[str, ...]  # the equations that read z: more than one is a fan-out
     chain: Expr  # the total derivative as the chain rule writes it: Σ over paths Σ_I ∂L/∂y[I] ∂y[I]/∂z[J]
     expr: Expr  # contracted and simplified
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = ()  # from `chain` to `expr`
+    origin: tuple[Step, ...] = ()  # from ∂L/∂z to `chain`
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,11 @@ class AdjointProgram:
         return {seed: o for o, seed in self.seeds.items()} | {
             a.name: a.tensor for a in self.adjoints
         }
+
+    def steps(self) -> tuple[Step, ...]:
+        """Every step of differentiation and simplification, partials first, each in order."""
+        owners = (*self.partials, *self.adjoints)
+        return tuple(step for x in owners for step in (*x.origin, *x.steps))
 
     def with_adjoints(self, adjoints: tuple[Adjoint, ...]) -> AdjointProgram:
         return replace(self, adjoints=adjoints)
