@@ -17,11 +17,26 @@ from symbp.errors import CompilerError
 from symbp.exact.functions import FUNCTIONS, INFINITY, NAN, power
 from symbp.exact.places import At, Formula, Place, Places
 from symbp.ir.functions import Largest, LogAddExp, Norm, Smallest
-from symbp.ir.nodes import Cases, Delta, Entry, Head, Index, Iverson, Reduce, Slope, free_indices
+from symbp.ir.nodes import (
+    Cases,
+    Delta,
+    Entry,
+    Head,
+    Index,
+    Iverson,
+    Reduce,
+    Slope,
+    entries,
+    factors,
+    free_indices,
+    tensors_of,
+)
 from symbp.ir.trace import Group, Rate, Total
 from symbp.maximum import Maximum
 
 ZERO, ONE = Decimal(0), Decimal(1)
+
+Marks = list[list[Callable[[At], Any]]]
 
 _MARKS = (Delta, Iverson, sympy.KroneckerDelta)
 
@@ -32,6 +47,7 @@ class Formulas(Places):
     def __init__(self, sizes: Mapping[str, int], digits: int) -> None:
         super().__init__(sizes, digits)
         self.digits = digits
+        self.moved: tuple[str, Place, Decimal] | None = None  # the entry that is off, by how much
         self._formulas: dict[Basic, Formula] = {}
 
     @abstractmethod
@@ -45,11 +61,6 @@ class Formulas(Places):
     @abstractmethod
     def total(self, name: str, place: Place) -> Decimal:
         """∂L/∂z at a place of z."""
-
-    @property
-    @abstractmethod
-    def is_moved(self) -> bool:
-        """Whether an entry is off, so that what was computed before does not count."""
 
     @abstractmethod
     def is_tensor(self, name: str) -> bool:
@@ -141,17 +152,50 @@ class Formulas(Places):
 
     @write.register(Reduce)
     def _(self, expr: Reduce) -> Formula:
-        values, fold = self.all(expr), _FOLD[expr.reducer]
-        return self.kept(free_indices(expr), lambda at: fold(values(at)))
+        values, fold = self.all(expr, self.marks(expr)), _FOLD[expr.reducer]
+        kept = self.kept(free_indices(expr), lambda at: fold(values(at)))
+        read = frozenset(tensors_of(expr))
+        changes: dict[str, Formula] = {}
+
+        def value(at: At) -> Decimal:
+            if self.moved is None or self.moved[0] not in read:
+                return kept(at)
+            if expr.reducer != "sum":
+                return fold(values(at))
+            if (name := self.moved[0]) not in changes:
+                changes[name] = self.change(expr, name)
+            return self.unmoved(kept, at) + changes[name](at)
+
+        return value
+
+    def unmoved(self, formula: Formula, at: At) -> Decimal:
+        """The value where no entry is off."""
+        moved, self.moved = self.moved, None
+        try:
+            return formula(at)
+        finally:
+            self.moved = moved
+
+    def change(self, expr: Reduce, name: str) -> Formula:
+        """What a sum gains by an entry of a tensor that is off: of those terms alone that may read it."""
+        marks, body = self.marks(expr), self.formula(expr.body)
+        read = [e for e in entries(expr.body) if e.tensor == name]
+        own = frozenset(expr.indices) | free_indices(expr)
+        for axis, place in enumerate(read[0].indices) if len(read) == 1 else ():
+            if free_indices(place) <= own:
+                marks[_last(place, expr)].append(self._is_moved(self.whole(place), axis))
+        changed = self.all(expr, marks, lambda at: body(at) - self.unmoved(body, at))
+        return lambda at: sum(changed(at), ZERO)
+
+    def _is_moved(self, place: Callable[[At], int], axis: int) -> Callable[[At], bool]:
+        return lambda at: self.moved is not None and place(at) == self.moved[1][axis]
 
     def kept(self, free: Iterable[Index], value: Formula) -> Formula:
-        """The value, computed once for each place, unless an entry is off."""
+        """The value, computed once for each place."""
         own = [self.number(i) for i in free]
         found: dict[Place, Decimal] = {}
 
         def once(at: At) -> Decimal:
-            if self.is_moved:
-                return value(at)
             place = tuple([at[i] for i in own])
             if (result := found.get(place)) is None:
                 result = found[place] = value(at)
@@ -159,19 +203,34 @@ class Formulas(Places):
 
         return once
 
-    def all(self, expr: Reduce) -> Callable[[At], list[Decimal]]:
-        """The values of a body at all values of its bound indices."""
-        body = self.formula(expr.body)
-        bound = [self.number(i) for i in expr.indices]
-        places = [*product(*(range(self.count(i)) for i in expr.indices))]
+    def marks(self, expr: Reduce) -> Marks:
+        """Of each bound index of a sum, what has to hold once it is bound: other terms are 0."""
+        found: Marks = [[] for _ in expr.indices]
+        for factor in factors(expr.body) if expr.reducer == "sum" else ():
+            if isinstance(factor, Delta) and not tensors_of(factor):
+                found[_last(factor, expr)].append(self.formula(factor))
+        return found
+
+    def all(
+        self, expr: Reduce, marks: Marks, body: Formula | None = None
+    ) -> Callable[[At], list[Decimal]]:
+        """The values of a body at all values of its bound indices where the marks hold."""
+        body = body or self.formula(expr.body)
+        bound = [(self.number(i), range(self.count(i))) for i in expr.indices]
 
         def values(at: At) -> list[Decimal]:
-            inner = dict(at)
-            found = []
-            for place in places:
-                for index, k in zip(bound, place):
-                    inner[index] = k
-                found.append(body(inner))
+            inner, found = dict(at), []
+
+            def bind(k: int) -> None:
+                if k == len(bound):
+                    found.append(body(inner))
+                    return
+                index, places = bound[k]
+                for inner[index] in places:
+                    if all([mark(inner) for mark in marks[k]]):
+                        bind(k + 1)
+
+            bind(0)
             return found
 
         return values
@@ -195,14 +254,14 @@ class Formulas(Places):
             steps = range(low(at), high(at) + 1)
             return [v for k in steps for v in values({**at, index: k}, inner)]
 
-        free = [i for i in expr.free_symbols if isinstance(i, Idx)]
-        return self.kept(free, lambda at: fold(values(at, limits)))
+        return lambda at: fold(values(at, limits))
 
     @write.register(Slope)
     def _(self, expr: Slope) -> Formula:
         """A product without the factor at a place; or whether that entry is the largest, over how many are."""
         node = expr.reduction
-        values, place, largest = self.all(node), self.place(expr.place), self.formula(expr.value)
+        values = self.all(node, [[] for _ in node.indices])
+        place, largest = self.place(expr.place), self.formula(expr.value)
         places = [*product(*(range(self.count(i)) for i in node.indices))]
 
         def value(at: At) -> Decimal:
@@ -285,6 +344,12 @@ class Formulas(Places):
             return NAN
 
         return value
+
+
+def _last(expr: Expr, reduction: Reduce) -> int:
+    """The bound index that an expression has and that is bound last; the first, if it has none."""
+    own = free_indices(expr)
+    return max((k for k, i in enumerate(reduction.indices) if i in own), default=0)
 
 
 def _largest(values: Sequence[Decimal]) -> Decimal:

@@ -6,8 +6,9 @@ makes of an equation is so compared with what stood before, whatever the order o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
+from itertools import product
 
 import numpy as np
 from sympy import Expr
@@ -15,7 +16,7 @@ from sympy import Expr
 from symbp.errors import CompilerError
 from symbp.exact.formulas import ONE, ZERO, Formulas
 from symbp.exact.places import Place
-from symbp.ir.nodes import Index, entries, tensors_of
+from symbp.ir.nodes import Index, entries, free_indices, tensors_of
 from symbp.ir.program import Shift, Statement
 from symbp.numbers import Array
 
@@ -34,7 +35,7 @@ class Kink(Exception):
 class Exact(Formulas):
     """`definitions` says what each tensor is; `outside`, what stands for one outside the steps of a recurrence.
 
-    `total` gives ∂L/∂z at a place.
+    `total` gives ∂L/∂z at a place. What is in `free` has these values wherever it is read, whatever its definition.
     """
 
     def __init__(
@@ -44,20 +45,17 @@ class Exact(Formulas):
         digits: int,
         outside: Mapping[str, Sequence[Shift]],
         total: Callable[[Exact, str, Place], Decimal],
+        free: Mapping[str, Array],
     ) -> None:
         super().__init__(sizes, digits)
         self.definitions, self.outside, self._total = definitions, outside, total
+        self.free = free
         self.context = context(digits)
         self.step = Decimal(10) ** -(digits // 3)  # of central differences
         self.bend = Decimal(10) ** -(digits // 12)  # what those to both sides differ by at a kink
         self.values: dict[str, dict[Place, Decimal]] = {}
         self.defined: dict[str, Callable[[Place], Decimal]] = {}
-        self._aligned: dict[tuple[str, str], dict[int, int]] = {}
-        self.moved: tuple[str, Place, Decimal] | None = None  # the entry that is off, by how much
-
-    @property
-    def is_moved(self) -> bool:
-        return self.moved is not None
+        self._reaches: dict[tuple[str, str], list[list[Callable[[Place], Collection[int]]]]] = {}
 
     def is_tensor(self, name: str) -> bool:
         return name in self.definitions
@@ -73,12 +71,16 @@ class Exact(Formulas):
     def reading(self, name: str) -> Callable[[Place], Decimal]:
         """The values of a tensor at its places; of a recurrent one also outside its steps."""
         known = self.values.setdefault(name, {})
+        given = self.free.get(name)
+
+        def value(place: Place) -> Decimal:
+            return self.definition(name)(place) if given is None else Decimal(float(given[place]))
 
         def read(place: Place) -> Decimal:
             if (found := known.get(place)) is None:
                 moved, self.moved = self.moved, None
                 try:
-                    found = known[place] = self.definition(name)(place)
+                    found = known[place] = value(place)
                 finally:
                     self.moved = moved
             if self.moved is not None and self.moved[:2] == (name, place):
@@ -146,9 +148,10 @@ class Exact(Formulas):
 
         Raises Kink where those to both sides disagree.
         """
-        if any(own[axis] != place[k] for axis, k in self.aligned(above, below).items()):
+        if not self.may_read(above, own, below, place):
             return ZERO
-        moved, here = abs(self.reading(below)(place)), self.reading(above)(own)
+        moved = abs(self.reading(below)(place))
+        here = (self.definition(above) if above in self.free else self.reading(above))(own)
         scales = (max(ONE, moved), moved) if moved.is_finite() and moved else (ONE,)
         for scale in scales:
             step = scale * self.step
@@ -160,15 +163,50 @@ class Exact(Formulas):
                 return (after - before) / (2 * step)
         raise Kink
 
-    def aligned(self, above: str, below: str) -> dict[int, int]:
-        """The axes of a tensor that are at the place of what it reads."""
+    def may_read(self, above: str, own: Place, below: str, place: Place) -> bool:
+        """Whether a definition reads, at a place, what may be that entry: by the values of its bound indices alone."""
         key = above, below
-        if key not in self._aligned:
-            definition = self.definitions[above]
-            if isinstance(definition, np.ndarray | np.generic):
-                raise CompilerError(f"{above} is no function of {below}")
-            self._aligned[key] = aligned(definition, below)
-        return self._aligned[key]
+        if key not in self._reaches:
+            self._reaches[key] = [*self._reach(self.definitions[above], below)]
+        return any(
+            all(k in reach(own) for k, reach in zip(place, reaches))
+            for reaches in self._reaches[key]
+        )
+
+    def _reach(
+        self, definition: Definition, name: str
+    ) -> Iterator[list[Callable[[Place], Collection[int]]]]:
+        """Of each entry of a tensor in a definition, the places on its axes that it may be at."""
+        if isinstance(definition, np.ndarray | np.generic):
+            return
+        if isinstance(definition, Shift) and definition.source == name:
+            moved = definition
+            yield [
+                lambda own, k=axis, by=moved.by * (axis == moved.axis): (own[k] + by,)
+                for axis in range(len(moved.indices))
+            ]
+        expr = definition.outside if isinstance(definition, Shift) else definition.expr
+        for entry in entries(expr):
+            if entry.tensor == name:
+                yield [self._places(p, definition.indices) for p in entry.indices]
+
+    def _places(self, expr: Expr, indices: tuple[Index, ...]) -> Callable[[Place], Collection[int]]:
+        """The values that a place may have, by those of the indices of the left side."""
+        place, numbers = self.whole(expr), [self.number(i) for i in indices]
+        bound = sorted(free_indices(expr) - frozenset(indices), key=str)
+        inner = [self.number(i) for i in bound]
+        ranges = [*product(*(range(self.count(i)) for i in bound))]
+        known: dict[Place, Collection[int]] = {}
+        own = [k for k, i in enumerate(indices) if i in free_indices(expr)]
+
+        def places(at: Place) -> Collection[int]:
+            key = tuple([at[k] for k in own])
+            if key not in known:
+                fixed = {numbers[k]: at[k] for k in own}
+                known[key] = {place({**fixed, **dict(zip(inner, r))}) for r in ranges}
+            return known[key]
+
+        return places
 
     def _moved(self, name: str, place: Place, moved: tuple[str, Place, Decimal]) -> Decimal:
         """The value of a tensor where one entry that it reads is off."""
