@@ -31,6 +31,7 @@ from symbp.ir.nodes import (
     walk,
 )
 from symbp.ir.schedule import Assign
+from symbp.ir.trace import Stage, Step
 from symbp.naming import alpha, standard_names
 from symbp.rewrite import TRANSCENDENTAL, cost, volume
 
@@ -66,6 +67,23 @@ class Sharing:
     counts: Counter[Expr] = field(default_factory=Counter)
     values: dict[Expr, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     marks: dict[Expr, str] = field(default_factory=dict)  # reduction -> the statement of its slope
+    stage: Stage = "lower"
+    trace: list[Step] = field(default_factory=list)
+
+    def record(self, subject: Assign, rule: str, reason: str, before: Expr) -> None:
+        """A step to what a statement computes now; of a new statement also where that is what it is for."""
+        step = Step(subject.name, rule, reason, before, subject.expr, self.stage, subject.indices)
+        self.trace.append(step)
+
+    def changed(
+        self, rule: str, reason: str, before: Iterable[Assign], after: list[Assign]
+    ) -> list[Assign]:
+        """The statements after a pass, with a step for each that it changed."""
+        known = {a.name: a.expr for a in before}
+        for a in after:
+            if a.name in known and a.expr != known[a.name]:
+                self.record(a, rule, reason, known[a.name])
+        return after
 
     def count(self, expr: Expr) -> None:
         """Count every form once for each distinct place that asks for it."""
@@ -140,8 +158,12 @@ class Sharing:
         indices = tuple(sorted(order, key=[*home.indices, *order].index))
         inner = rebuild(expr, [self._visit(a, home, before) for a in expr.args])
         own = self.own_indices(indices)
-        renamed = standard_names(substitute(inner, dict(zip(indices, own))), own, self.pool)
+        whole, renamed = (
+            standard_names(substitute(e, dict(zip(indices, own))), own, self.pool)
+            for e in (expr, inner)
+        )
         before.append(Assign(name, own, renamed, renamed, home.like))
+        self.record(before[-1], "part", "a value of its own, computed once", whole)
         self.values[form] = (name, tuple(order.index(i) for i in indices))
         return Entry(name, *indices)
 
@@ -171,6 +193,8 @@ class Sharing:
             marks = standard_names(marks, tuple(own.values()), self.pool)
             self.marks[form] = self.fresh(_join(head, describe(node.reduction.body)), home.name)
             before.append(Assign(self.marks[form], tuple(own.values()), marks, marks, home.like))
+            reason = "what each entry has of the slope, computed once"
+            self.record(before[-1], "slope", reason, marks)
 
         def at(place: Iterable[Expr]) -> Entry:
             where = {**free, **dict(zip(form.indices, place))}

@@ -42,7 +42,7 @@ from symbp.numbers import Array
 from symbp.sample import LAWS, Point, Sampler
 
 DIGITS = 40
-PLACES = 3  # at which each step is compared
+PLACES = 2  # at which each step is compared
 TOLERANCE = Decimal(10) ** -(DIGITS // 3)
 MOST_WORK = 2**15  # terms and factors of all of a tensor: what has more is cut
 ATTEMPTS = 12  # places that are tried, for some that tell: both sides finite, and not 0

@@ -22,6 +22,7 @@ from symbp.ir.nodes import (
     walk,
 )
 from symbp.ir.program import AdjointProgram, Shift, check_expression
+from symbp.ir.trace import Step
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class Schedule:
     cache: tuple[
         str, ...
     ]  # what backward reads of forward: values, inputs, constants, sizes; never parameters
+    trace: tuple[Step, ...] = ()  # from equations and adjoints to what each line computes
 
 
 def arrays(body: Iterable[Statement]) -> dict[str, tuple[Index, ...]]:
