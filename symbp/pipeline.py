@@ -19,7 +19,7 @@ from symbp.declare import Network
 from symbp.differentiate import differentiate, partial
 from symbp.emit import emit
 from symbp.errors import ModelError
-from symbp.exact.checking import Derived, check
+from symbp.exact.checking import NO_CHECKS, Checks, Derived, check
 from symbp.explain import document, text_document
 from symbp.files import write_files
 from symbp.ir.network import Declared
@@ -84,7 +84,7 @@ def derive(
     tell("check")
     first, later = program.trace, stable.program.trace[len(program.trace) :]
     trace = (*first, *simple.steps(), *later, *schedule.trace)
-    check(Derived(declared, plain, unexposed, simple), trace)
+    checks = check(Derived(declared, plain, unexposed, simple), trace)
     tell("emit")
     computed = {a.name for a in assigns((*schedule.forward, *schedule.backward))}
     changed = stable.program.trace[len(program.trace) :]
@@ -96,7 +96,9 @@ def derive(
         check_program(steps)
         module = with_update(module, update.names, update.texts, stepping(steps))
     source = emit(module, __version__)
-    return Derivation(declared, plain, simple, safe, schedule, equations, source, update)
+    return Derivation(
+        declared, plain, simple, safe, schedule, equations, source, update, trace, checks
+    )
 
 
 def _wrt(declared: Declared, wrt: Iterable[str] | None) -> tuple[str, ...]:
@@ -161,10 +163,14 @@ class Derivation:
         equations: tuple[str, ...],
         source: str,
         update: Rule | None = None,
+        trace: tuple[Step, ...] = (),
+        checks: Checks = NO_CHECKS,
     ) -> None:
         self.name = declared.name
         self.equations = equations
         self.source = source
+        self.trace = trace  # from the equations as declared to what each line of code computes
+        self.checks = checks  # of both sides of every step, by number
         self._declared = declared
         self._program = program
         self._adjoint = adjoint

@@ -81,7 +81,7 @@ class Sharing:
         """The statements after a pass, with a step for each that it changed."""
         known = {a.name: a.expr for a in before}
         for a in after:
-            if a.name in known and a.expr != known[a.name]:
+            if a.name in known and _in_order(a.expr) != _in_order(known[a.name]):
                 self.record(a, rule, reason, known[a.name])
         return after
 
@@ -228,6 +228,18 @@ class Sharing:
             name = f"{stem}_{n}"
         self.taken.add(name)
         return name
+
+
+def _in_order(expr: Expr) -> Expr:
+    """The expression with the indices of each reduction in one order."""
+
+    def visit(node: Basic) -> Basic | None:
+        if isinstance(node, Reduce) and len(node.indices) > 1:
+            return Reduce(node.args[0], node.body, *sorted(node.indices, key=str))
+        return None
+
+    found: Expr = transform(expr, visit)
+    return found
 
 
 def _operands(expr: Expr) -> list[Expr]:
