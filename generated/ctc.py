@@ -94,7 +94,7 @@ def forward(params, path, last, end):
         final,
         0,
     ).sum(axis=1)
-    # loss = −(1 / n) Σ_s log(ends[s])
+    # loss = −(1 / n) Σ_s (log_alpha_size[s,last[s]] + log(ends[s]))
     loss = -(log_alpha_size[np.arange(n), last] + np.log(ends)).sum() / n
 
     cache = (path, last, end, reached, ends, alpha_size, reached_given, T, U, k, n)

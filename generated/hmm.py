@@ -82,7 +82,7 @@ def forward(params, o):
     alpha_last = alpha[:, T - 1]
     # sum_alpha_last[s] = Σ_i alpha_last[s,i]  (n,)
     sum_alpha_last = alpha_last.sum(axis=1)
-    # loss = −(1 / n) Σ_s log(Σ_j alpha[s,T − 1,j])
+    # loss = −(1 / n) Σ_s (log(Σ_j alpha[s,T − 1,j]) + Σ_t log(alpha_size[s,t]))
     loss = -(np.log(alpha_size).sum(axis=1) + np.log(sum_alpha_last)).sum() / n
 
     cache = (

@@ -45,24 +45,7 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
     shifted = {s.name for s in adjoint.shifts}
     taken = {*RESERVED, *program.declarations, *program.sizes(), *adjoints, *shifted}
     sharing = Sharing({*taken}, program.indices)
-    like = next(
-        d.name
-        for d in program.declarations.values()
-        if d.kind in ("param", "input") and not d.integer
-    )
-    forward = [
-        Assign(eq.name, eq.indices, eq.expr, meanings.get(eq.name, eq.expr), like)
-        for eq in program.equations
-    ]
-    backward = [_assigned(a, adjoint, meanings) for a in _live(adjoint)]
-    sloped = [s for a in backward for s in sharing.slopes(a)]
-    backward = sharing.changed("slopes", "what is computed once for all entries", backward, sloped)
-    forward, backward = (_nested(body, sharing) for body in (forward, backward))
-    masked = with_masks(forward, backward, sharing)
-    reason = "a condition by its name"
-    forward, backward = (
-        sharing.changed("mask", reason, *bodies) for bodies in zip((forward, backward), masked)
-    )
+    forward, backward = _statements(adjoint, meanings, sharing)
     for assign in (*forward, *backward):
         sharing.count(assign.expr)
 
@@ -101,6 +84,32 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
         predicted,
         cache,
         (*sharing.trace, *expected),
+    )
+
+
+def _statements(
+    adjoint: AdjointProgram, meanings: dict[str, Expr], sharing: Sharing
+) -> tuple[list[Assign], list[Assign]]:
+    """The lines of forward and backward, before anything that they have in common is found."""
+    program = adjoint.program
+    like = next(
+        d.name
+        for d in program.declarations.values()
+        if d.kind in ("param", "input") and not d.integer
+    )
+    forward = [
+        Assign(eq.name, eq.indices, eq.expr, meanings.get(eq.name, eq.expr), like)
+        for eq in program.equations
+    ]
+    backward = [_assigned(a, adjoint, meanings) for a in _live(adjoint)]
+    sloped = [s for a in backward for s in sharing.slopes(a)]
+    backward = sharing.changed("slopes", "what is computed once for all entries", backward, sloped)
+    forward, backward = (_nested(body, sharing) for body in (forward, backward))
+    masked = with_masks(forward, backward, sharing)
+    reason = "a condition by its name"
+    return (
+        sharing.changed("mask", reason, forward, masked[0]),
+        sharing.changed("mask", reason, backward, masked[1]),
     )
 
 

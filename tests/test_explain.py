@@ -76,12 +76,15 @@ def test_softmax_with_cross_entropy_step_by_step() -> None:
         "  y[s,i] = exp(z2[s,i]) / Σ_c exp(z2[s,c])\n",
         "  loss = −(1 / n) Σ_{s,i} t[s,i] log(y[s,i])\n",
         "  ∂y[s,i]/∂z2[s',c] = ",  # with every δ
-        "      = δ_ss' y[s,i] (δ_ci − y[s,c])    (in terms of y: ",
+        "    (in terms of y: ",
+        "      = δ_ss' y[s,i] (δ_ci − y[s,c])    (collect: ",
         "z2[s,i] feeds y[s,i].\n",
         "  ∂L/∂z2[s,i] = Σ_{c,s'} ∂L/∂y[s',c] ∂y[s',c]/∂z2[s,i]\n",
         "      = Σ_{c,s'} δ_ss' ∂L/∂y[s',c] y[s',c] (δ_ci − y[s',i])\n",
         "(contract δ: Σ_i δ_ij f_i = f_j)\n",
-        "      = (y[s,i] (Σ_c t[s,c]) − t[s,i]) / n    (substitute ∂L/∂y: ",
+        "      = y[s,i] (−t[s,i] / (n y[s,i])) − y[s,i] Σ_c y[s,c] (−t[s,c] / (n y[s,c]))    (substitute ∂L/∂y: ",
+        "(cancel: a / a = 1)\n",
+        "      = (y[s,i] (Σ_c t[s,c]) − t[s,i]) / n    (collect: ",
         "      = (y[s,i] − t[s,i]) / n    (data sum to 1: ",
         "  ∂L/∂W2[i,a] = Σ_s ∂L/∂z2[s,i] h1[s,a]    (shape k × h)\n",
     )

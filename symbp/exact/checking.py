@@ -75,7 +75,7 @@ class Derived:
         for step in trace:
             if step.stage in lines and step.subject not in found:
                 lines[step.stage].setdefault(step.subject, _Line(step.indices, step.before))
-        expected = point.expected(self.declared).values
+        expected: dict[str, Definition] = {**point.expected(self.declared).values}
         return {
             "plain": plain,
             "": found | lines["lower"],
@@ -121,7 +121,8 @@ class Reverse:
         goal = program.outputs if program.loss is None else (program.loss,)
         active = reached(goal, program.equations, program.shifts) - program.fixed
         self.readers: dict[str, list[tuple[Equation | Shift, dict[int, int]]]] = {}
-        for s in (*program.equations, *program.shifts):
+        statements: tuple[Equation | Shift, ...] = (*program.equations, *program.shifts)
+        for s in statements:
             for name in read_by(s) if s.name in active else ():
                 self.readers.setdefault(name, []).append((s, aligned(s, name)))
 
@@ -271,7 +272,10 @@ class _Checker:
         if step.stage == "normalise":
             second = "plain"
         sides = (first, step.before), (second, step.after)
-        return [self.exact_for(stage, digits, cut).at(side, at) for stage, side in sides]
+        try:
+            return [self.exact_for(stage, digits, cut).at(side, at) for stage, side in sides]
+        except CompilerError as error:
+            raise CompilerError(f"wrong step: {step}: {error}") from None
 
     def check(self, step: Step) -> int:
         """The number of places at which the sides are finite and equal; at some of them not 0, if that can be."""
@@ -281,8 +285,6 @@ class _Checker:
                 found = self.compared(step, at)
             except Kink:
                 continue
-            except CompilerError as error:
-                raise CompilerError(f"{step} cannot be evaluated: {error}") from None
             if found is not None:
                 told, zeros = told + 1, zeros + (found == 0)
             if told >= PLACES and zeros < told or k >= ATTEMPTS:
@@ -304,7 +306,7 @@ class _Checker:
                 return before
             # a true difference is there in twice the digits too, one of rounding is gone
             first, second = self.sides(step, at, 2 * DIGITS, cut)
-            if abs(first - second) <= TOLERANCE * apart:
+            if apart.is_finite() and abs(first - second) <= TOLERANCE * apart:
                 return before
         place = ", ".join(f"{index} = {k}" for index, k in at.items())
         values = f"{before:.12g} before it and {after:.12g} after it"

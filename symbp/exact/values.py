@@ -180,10 +180,9 @@ class Exact(Formulas):
         if isinstance(definition, np.ndarray | np.generic):
             return
         if isinstance(definition, Shift) and definition.source == name:
-            moved = definition
             yield [
-                lambda own, k=axis, by=moved.by * (axis == moved.axis): (own[k] + by,)
-                for axis in range(len(moved.indices))
+                _moved(k, definition.by * (k == definition.axis))
+                for k in range(len(definition.indices))
             ]
         expr = definition.outside if isinstance(definition, Shift) else definition.expr
         for entry in entries(expr):
@@ -215,6 +214,10 @@ class Exact(Formulas):
             return self.definition(name)(place)
         finally:
             self.moved = None
+
+
+def _moved(axis: int, by: int) -> Callable[[Place], Collection[int]]:
+    return lambda own: (own[axis] + by,)
 
 
 def read_by(statement: Statement | Shift) -> tuple[str, ...]:

@@ -223,7 +223,7 @@ class AdjointProgram:
 
     def steps(self) -> tuple[Step, ...]:
         """Every step of differentiation and simplification, partials first, each in order."""
-        owners = (*self.partials, *self.adjoints)
+        owners: tuple[Partial | Adjoint, ...] = (*self.partials, *self.adjoints)
         return tuple(step for x in owners for step in (*x.origin, *x.steps))
 
     def with_adjoints(self, adjoints: tuple[Adjoint, ...]) -> AdjointProgram:

@@ -215,7 +215,7 @@ class _Scaling:
             before, after = self.table[eq.name].expr, eq.expr
             if eq.name == self.shift.source:
                 after = exp(total) * after
-            elif before == after:
+            elif eq.name in self.scales or not any(t in self.scales for t in tensors_of(before)):
                 continue
             yield Step(eq.name, "scale", reason, before, after, "scale", eq.indices)
 
