@@ -17,9 +17,10 @@ from sympy import Integer
 from symbp import __version__
 from symbp.declare import Network
 from symbp.differentiate import differentiate, partial
+from symbp.documents import FORMS
 from symbp.emit import emit
 from symbp.errors import ModelError
-from symbp.explain import document, text_document
+from symbp.explain import explain
 from symbp.files import write_files
 from symbp.ir.network import Declared
 from symbp.ir.nodes import Entry, size_of
@@ -31,6 +32,9 @@ from symbp.lower import lower
 from symbp.normalise import normalise
 from symbp.notation import lhs_text, text
 from symbp.optimizers import rule
+from symbp.pages.blocks import Section
+from symbp.pages.html import html_part
+from symbp.pages.pdf import pdf
 from symbp.rules.scaling import scaled
 from symbp.simplify import simplify
 from symbp.stabilise import expose, stabilise
@@ -174,12 +178,62 @@ class Derivation:
     @cached_property
     def latex(self) -> str:
         """The derivation as a LaTeX document."""
-        return document(self._adjoint, None, self._program, self._stable, self._steps)
+        return self.document("tex")
 
     @cached_property
     def text(self) -> str:
         """The derivation as plain text."""
-        return text_document(self._adjoint, self._program, self._stable, self._steps)
+        return self.document("text")
+
+    @cached_property
+    def html(self) -> str:
+        """The derivation as a page that needs nothing else."""
+        return self.document("html")
+
+    @cached_property
+    def markdown(self) -> str:
+        """The derivation as Markdown, with mathematics as repository hosts set it."""
+        return self.document("md")
+
+    def document(
+        self, form: str = "text", brief: bool = False, wrt: Iterable[str] | None = None
+    ) -> str:
+        """The derivation as "text", "tex", "html" or "md".
+
+        `brief` gives the result of each equation alone; `wrt` names the tensors whose gradients are shown, by default
+        all. Raises `ModelError` on another form, and on a name whose gradient was not derived.
+        """
+        if form not in FORMS:
+            raise ModelError(f"form: {form!r} is unknown; known are {', '.join(FORMS)}")
+        return FORMS[form].page(*self._explained(form, brief, wrt))
+
+    def pdf(self, brief: bool = False, wrt: Iterable[str] | None = None) -> bytes:
+        """The LaTeX document as PDF. Raises OSError where no LaTeX program is there, `ModelError` where it fails."""
+        return pdf(self.document("tex", brief, wrt))
+
+    def _explained(
+        self, form: str, brief: bool = False, wrt: Iterable[str] | None = None
+    ) -> tuple[str, tuple[Section, ...]]:
+        """The title and the sections of a document."""
+        names = None if wrt is None else _wrt(self._declared, wrt)
+        for name in names or ():
+            if name not in self._adjoint.wrt:
+                derived = ", ".join(self._adjoint.wrt)
+                raise ModelError(f"wrt: no gradient in {name!r} was derived; there are {derived}")
+        write = FORMS[form].notation(self._adjoint)
+        return explain(
+            self._adjoint,
+            write,
+            self._program,
+            self._stable,
+            self._steps,
+            brief=brief,
+            wrt=names,
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the derivation, as a part of its page."""
+        return html_part(*self._explained("html"))
 
     @cached_property
     def _steps(self) -> UpdateProgram | None:
@@ -224,9 +278,27 @@ class Derivation:
         rows = verify_step(declared, module, self._declared, wrt, update is not None)
         return replace(report, rows=(*report.rows, *rows))
 
-    def write(self, folder: str | Path = "generated") -> list[Path]:
-        """Write `<name>.py` and `<name>.tex`; both or neither. The paths."""
-        return write_files(folder, {f"{self.name}.py": self.source, f"{self.name}.tex": self.latex})
+    def write(
+        self, folder: str | Path = "generated", docs: Iterable[str] = ("tex",)
+    ) -> list[Path]:
+        """Write `<name>.py`, and beside it a document for each of `docs`; all or none. The paths.
+
+        `docs` are suffixes: "tex", "html", "md", "txt" and "pdf". Raises `ModelError` on another.
+        """
+        documents = {f"{self.name}.{suffix}": self.file(suffix) for suffix in dict.fromkeys(docs)}
+        return write_files(folder, {f"{self.name}.py": self.source, **documents})
+
+    def file(
+        self, suffix: str, brief: bool = False, wrt: Iterable[str] | None = None
+    ) -> str | bytes:
+        """What a file with that suffix holds: a document, as text or as PDF. Raises `ModelError` on an unknown suffix."""
+        form = next((name for name, form in FORMS.items() if form.suffix == suffix), None)
+        if form is not None:
+            return self.document(form, brief, wrt)
+        if suffix != "pdf":
+            known = ", ".join([*(form.suffix for form in FORMS.values()), "pdf"])
+            raise ModelError(f"docs: {suffix!r} is unknown; known are {known}")
+        return self.pdf(brief, wrt)
 
     def gradient(self, name: str) -> Any:
         """dL/d`name` as SymPy, in index form, in terms of forward values and adjoints (of z: a tensor dz)."""

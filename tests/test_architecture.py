@@ -17,7 +17,7 @@ PACKAGE = ROOT / "symbp"
 # model is one new file, and no edit here.
 LAYERS = (
     ("errors",),
-    ("ir.*", "numbers"),
+    ("ir.*", "numbers", "pages.mathml"),
     ("notation.*", "functions", "layout", "report", "naming", "results"),
     ("rewrite", "pictures.*"),
     ("pages.*",),
@@ -35,6 +35,7 @@ LAYERS = (
     ("sample",),
     ("invoke", "reference"),
     ("verify", "verify_step", "explain.*", "files"),
+    ("documents",),
     ("pipeline", "model_file"),
     ("",),  # symbp itself: what a user imports
     ("layers.*",),
@@ -49,6 +50,7 @@ KNOW_THE_STAGES = {"pipeline", "model_file", "", "update"}
 DELAYED_IMPORTS = {
     "cli": "help and complaints about the command line need not wait for SymPy and rich",
     "numbers": "mpmath, which extreme inputs alone need",
+    "pages.mathml": "latex2mathml, which pages alone need",
 }
 
 TOP_LEVEL = {

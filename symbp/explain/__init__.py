@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from symbp.explain.derivation import document, text_document
+from symbp.explain.derivation import document, explain, text_document
 
-__all__ = ["document", "text_document"]
+__all__ = ["document", "explain", "text_document"]

@@ -9,7 +9,6 @@ from typing import ClassVar, TypeVar
 
 from sympy import Abs, Basic, Eq, Expr, Idx, Integer, Symbol, sign
 
-from symbp import notation
 from symbp.explain.update import update_sections
 from symbp.ir.functions import SafeInverse
 from symbp.ir.network import Declaration, Equation
@@ -53,7 +52,7 @@ def document(
     """
     write = Latex(adjoint)
     derivation = _Derivation(adjoint, declared, write, gradients_code or {}, stable)
-    title = rf"The gradient of \texttt{{{notation.escape(adjoint.program.name)}}}"
+    title = f"The gradient of {write.code(adjoint.program.name)}"
     return latex_page(title, (*derivation.sections(), *update_sections(update, write)))
 
 
@@ -68,6 +67,22 @@ def text_document(
     sections = _Derivation(adjoint, declared, write, {}, stable).sections()
     title = f"The gradient of {adjoint.program.name}"
     return text_page(title, (*sections, *update_sections(update, write)))
+
+
+def explain(
+    adjoint: AdjointProgram,
+    write: Notation,
+    declared: Program | None = None,
+    stable: Sequence[Step] = (),
+    update: UpdateProgram | None = None,
+    *,
+    brief: bool = False,
+    wrt: tuple[str, ...] | None = None,
+) -> tuple[str, tuple[Section, ...]]:
+    """The title and the sections, in any notation. `brief` and `wrt` are to come."""
+    sections = _Derivation(adjoint, declared, write, {}, stable).sections()
+    title = f"The gradient of {write.code(adjoint.program.name)}"
+    return title, (*sections, *update_sections(update, write))
 
 
 class _Derivation:

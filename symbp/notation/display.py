@@ -59,6 +59,16 @@ def lines(formula: str, limit: float = LINE) -> list[str]:
     return [*found, formula]
 
 
+def pieces(formula: str, limit: float) -> list[str]:
+    """The formula cut at every sum and difference outside brackets, and within a piece wider than `limit` as by `lines`.
+
+    Side by side the pieces are the formula: a page that knows its own width breaks between them.
+    """
+    cuts = [end for rank, end, _ in _breaks(formula) if rank == 0]
+    found = [formula[a:b].strip() for a, b in zip([0, *cuts], [*cuts, len(formula)])]
+    return [part for piece in found for part in lines(piece, limit)]
+
+
 def _best_break(formula: str, limit: float) -> tuple[int, int] | None:
     """The end of the first line and the start of the rest; None where no break leaves a line within the limit."""
     used, before, best = 0.0, 0, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 GREEK = {
     name: f"\\{name}"
@@ -36,15 +37,24 @@ def escape(text: str) -> str:
     return literal(" ".join(text.split()))
 
 
-def prose(text: str) -> str:
-    """As `escape`, and what is written δ_ij, f_i or Σ_i becomes mathematics."""
+def prose(
+    text: str,
+    plain: Callable[[str], str] | None = None,
+    formula: Callable[[str], str] = "${}$".format,
+) -> str:
+    """Text on one line in which δ_ij, f_i or Σ_i is mathematics: LaTeX, unless `plain` and `formula` set it otherwise."""
     parts = _SUBSCRIPTED.split(" ".join(text.split()))
-    plain, bases, subscripts = parts[::3], parts[1::3], parts[2::3]
+    words = map(plain or literal, parts[::3])
     formulas = [
-        f"${_mathematics(base)}_{{{_mathematics(subscript.strip('{}'))}}}$"
-        for base, subscript in zip(bases, subscripts)
+        formula(f"{_mathematics(base)}_{{{_mathematics(subscript.strip('{}'))}}}")
+        for base, subscript in zip(parts[1::3], parts[2::3])
     ]
-    return "".join(literal(p) + f for p, f in zip(plain, [*formulas, ""]))
+    return "".join(word + f for word, f in zip(words, [*formulas, ""]))
+
+
+def letters(formula: str) -> str:
+    """A formula with its letters themselves, where `literal` wrote the code points of those that LaTeX's fonts lack."""
+    return re.sub(r"\[U\+([0-9A-F]{4,6})\]", lambda found: chr(int(found[1], 16)), formula)
 
 
 def name_latex(name: str, layer: bool = True) -> str:
@@ -81,7 +91,9 @@ def _stem(stem: str) -> str:
         return letter
     if len(stem) == 1 and stem.isascii() and stem.isalpha():
         return stem
-    return rf"\mathrm{{{escape(stem)}}}" if stem.isascii() else rf"\text{{{escape(stem)}}}"
+    if stem.isascii():
+        return rf"\mathrm{{{escape(stem)}}}"
+    return r"\_".join(rf"\text{{{escape(word)}}}" if word else "" for word in stem.split("_"))
 
 
 def _greek_letter(character: str) -> str:

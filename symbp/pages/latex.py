@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from symbp.notation import display
 from symbp.notation.names import literal
 from symbp.pages.blocks import Block, Code, Display, Row, Section
+from symbp.pages.templates import environment
+
+# braces belong to LaTeX
+_MARKS = {
+    "block_start_string": "<%", "block_end_string": "%>", "variable_start_string": "<<",
+    "variable_end_string": ">>", "comment_start_string": "<#", "comment_end_string": "#>",
+}  # fmt: skip
 
 
 def latex_page(title: str, sections: Sequence[Section]) -> str:
     """A complete document for pdflatex; every string is LaTeX already, except code."""
-    template = _environment().get_template("derivation.tex.jinja")
+    template = environment("latex", **_MARKS).get_template("derivation.tex.jinja")
     return template.render(title=title, sections=[_latex_section(s) for s in sections])
 
 
@@ -63,27 +67,4 @@ def _typewriter(line: str) -> str:
     code = line.lstrip(" ")
     return rf"\hspace*{{{0.5 * (len(line) - len(code))}em}}" + "".join(
         _QUOTES.get(character) or literal(character) for character in code
-    )
-
-
-def _environment() -> Environment:
-    """Templates of the package where it is installed, else of the checkout around it.
-
-    Their marks are << >> and <% %>, because braces belong to LaTeX.
-    """
-    package = Path(__file__).parent.parent
-    folders = [package / "_templates" / "latex", package.parent / "templates" / "latex"]
-    return Environment(
-        loader=FileSystemLoader(folders),
-        undefined=StrictUndefined,
-        autoescape=False,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        block_start_string="<%",
-        block_end_string="%>",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        comment_start_string="<#",
-        comment_end_string="#>",
     )
