@@ -13,7 +13,7 @@ from symbp.pages.blocks import Block, Code, Display, Figure, Row, Section, Table
 from symbp.pages.mathml import mathml
 from symbp.pages.templates import environment
 
-PIECE = 26.0  # glyphs that fit a line on a phone; what is wider and cannot be broken scrolls
+PIECE = 36.0  # glyphs that fit a line on a phone; what is wider and cannot be broken scrolls
 
 _MARK = '<span class="check" role="img" aria-label="checked">✓</span>'
 _LEGEND = f"{_MARK} Both sides of this line were evaluated at random points with many digits, and they agree."
