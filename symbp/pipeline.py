@@ -20,13 +20,13 @@ from symbp.differentiate import differentiate, partial
 from symbp.documents import FORMS
 from symbp.emit import emit
 from symbp.errors import ModelError
-from symbp.explain import explain
+from symbp.explain import View, explain
 from symbp.files import write_files
+from symbp.ir.module import code_by_name
 from symbp.ir.network import Declared
 from symbp.ir.nodes import Entry, size_of
 from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program, unshifted
 from symbp.ir.schedule import Schedule, assigns, check_schedule
-from symbp.ir.trace import Step
 from symbp.ir.update import UpdateProgram
 from symbp.lower import lower
 from symbp.normalise import normalise
@@ -94,7 +94,15 @@ def derive(
         check_program(steps)
         module = with_update(module, update.names, update.texts, stepping(steps))
     source = emit(module, __version__)
-    return Derivation(declared, plain, simple, safe, schedule, equations, source, update)
+    wanted = {*simple.tensors(), *stable.program.declarations, program.loss or ""}
+    code = code_by_name(module.forward.lines, wanted) | code_by_name(module.backward.lines, wanted)
+    view = View(simple, plain, safe, code, _update_program(update))
+    return Derivation(declared, view, schedule, equations, source, update)
+
+
+def _update_program(update: Rule | None) -> UpdateProgram | None:
+    """The equations of the optimiser."""
+    return None if update is None else UpdateProgram(normalise(update.declared), update.texts)
 
 
 def _wrt(declared: Declared, wrt: Iterable[str] | None) -> tuple[str, ...]:
@@ -152,9 +160,7 @@ class Derivation:
     def __init__(
         self,
         declared: Declared,
-        program: Program,
-        adjoint: AdjointProgram,
-        stable: tuple[Step, ...],
+        view: View,
         schedule: Schedule,
         equations: tuple[str, ...],
         source: str,
@@ -164,9 +170,9 @@ class Derivation:
         self.equations = equations
         self.source = source
         self._declared = declared
-        self._program = program
-        self._adjoint = adjoint
-        self._stable = stable
+        self._view = view
+        self._program = view.declared
+        self._adjoint = view.adjoint
         self._schedule = schedule
         self._update = update
 
@@ -221,25 +227,11 @@ class Derivation:
                 derived = ", ".join(self._adjoint.wrt)
                 raise ModelError(f"wrt: no gradient in {name!r} was derived; there are {derived}")
         write = FORMS[form].notation(self._adjoint)
-        return explain(
-            self._adjoint,
-            write,
-            self._program,
-            self._stable,
-            self._steps,
-            brief=brief,
-            wrt=names,
-        )
+        return explain(self._view, write, brief=brief, wrt=names)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the derivation, as a part of its page."""
         return html_part(*self._explained("html"))
-
-    @cached_property
-    def _steps(self) -> UpdateProgram | None:
-        """The equations of the optimiser."""
-        update = self._update
-        return None if update is None else UpdateProgram(normalise(update.declared), update.texts)
 
     @cached_property
     def gradients(self) -> dict[str, str]:

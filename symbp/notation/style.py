@@ -48,8 +48,9 @@ class Notation(Protocol):
 
     def prose(self, text: str) -> str: ...
 
-    def code(self, text: str) -> str:
-        """A name in prose, in the letters of code."""
+    def name(self, text: str) -> str:
+        """A name from the model, as it stands in code."""
+        ...
 
 
 class Latex:
@@ -97,7 +98,7 @@ class Latex:
     def prose(self, text: str) -> str:
         return notation.prose(text)
 
-    def code(self, text: str) -> str:
+    def name(self, text: str) -> str:
         return rf"\texttt{{{notation.escape(text)}}}"
 
 
@@ -115,7 +116,7 @@ class Html(Latex):
     def prose(self, text: str) -> str:
         return notation.prose(text, html.escape, lambda formula: mathml(letters(formula)))
 
-    def code(self, text: str) -> str:
+    def name(self, text: str) -> str:
         return f"<code>{html.escape(text)}</code>"
 
 
@@ -141,7 +142,7 @@ class Markdown(Latex):
     def prose(self, text: str) -> str:
         return notation.prose(text, _escaped, lambda formula: self.inline(letters(formula)))
 
-    def code(self, text: str) -> str:
+    def name(self, text: str) -> str:
         fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
         room = " " if text.startswith("`") or text.endswith("`") else ""
         return f"{fence}{room}{text}{room}{fence}"
@@ -184,5 +185,5 @@ class Text:
     def prose(self, text: str) -> str:
         return text
 
-    def code(self, text: str) -> str:
+    def name(self, text: str) -> str:
         return text

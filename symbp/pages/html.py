@@ -6,7 +6,7 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from symbp.notation import display
 from symbp.pages.blocks import Block, Code, Display, Figure, Row, Section, Table
@@ -59,15 +59,15 @@ def _legend(sections: Sequence[Section]) -> str:
     return _LEGEND if any(row.checked for b in blocks for row in b.rows) else ""
 
 
-def _anchors(sections: Sequence[Section]) -> Iterator[str]:
-    """One for each section, by the tensor that it is about; no two are equal."""
-    seen: set[str] = set()
-    for number, section in enumerate(sections, start=1):
-        anchor = f"eq-{html.escape(section.anchor)}"
-        if not section.anchor or anchor in seen:
-            anchor = f"part-{number}"
-        seen.add(anchor)
-        yield anchor
+def _anchors(sections: Sequence[Section]) -> list[str]:
+    """One for each section, by what it is about; a subsection has the first claim, and no two are equal."""
+    found = [f"part-{number}" for number in range(1, len(sections) + 1)]
+    claims = sorted(range(len(sections)), key=lambda k: -sections[k].level)
+    for k in claims:
+        anchor = f"eq-{html.escape(sections[k].anchor)}"
+        if sections[k].anchor and anchor not in found:
+            found[k] = anchor
+    return found
 
 
 def _contents(sections: Sequence[Section]) -> list[dict[str, object]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from symbp.notation import display
 from symbp.notation.names import literal
@@ -32,7 +32,11 @@ class _Lines:
 
 
 def _latex_section(section: Section) -> dict[str, object]:
-    return {"title": section.title, "blocks": [_latex_block(b) for b in section.blocks]}
+    return {
+        "title": section.title,
+        "level": section.level,
+        "blocks": [_latex_block(b) for b in section.blocks],
+    }
 
 
 def _latex_block(block: Block) -> object:
@@ -45,7 +49,8 @@ def _latex_block(block: Block) -> object:
 
 def _align(rows: Sequence[Row]) -> Iterator[str]:
     r"""The lines of an align*. A reason stands at the right margin where there is room, else above its formula."""
-    room = display.LINE - max(display.width(row.left) for row in rows)
+    rows = _joined(rows)
+    room = _room(rows)
     for k, row in enumerate(rows):
         pieces = display.lines(row.right, room)
         beside = display.width(pieces[-1]) + display.prose_width(row.note) < room
@@ -56,7 +61,28 @@ def _align(rows: Sequence[Row]) -> Iterator[str]:
             pieces[-1] += rf" \step{{{row.note}}}"
         yield from (piece + r" \\" for piece in pieces[:-1])
         following = rows[k + 1 : k + 2]
-        yield pieces[-1] + "".join(r" \\[1.2ex]" if row.left else r" \\" for row in following)
+        yield pieces[-1] + "".join(r" \\[0.8ex]" if row.left else r" \\" for row in following)
+
+
+def _room(rows: Sequence[Row]) -> float:
+    """The width that is left for right sides."""
+    return display.LINE - max(display.width(row.left) for row in rows)
+
+
+def _joined(rows: Sequence[Row]) -> list[Row]:
+    """Steps on one line, a = b = c, as long as they fit with their reasons."""
+    room = _room(rows)
+    found: list[Row] = []
+    for row in rows:
+        before = found[-1] if found else row
+        note = "; ".join(dict.fromkeys(filter(None, (before.note, row.note))))
+        right = f"{before.right} = {row.right}"
+        fits = display.width(right) + display.prose_width(note) < room
+        if found and not row.left and fits:
+            found[-1] = replace(before, right=right, note=note)
+        else:
+            found.append(row)
+    return found
 
 
 _QUOTES = {'"': r"\char34{}", "'": r"\char13{}"}  # straight ones, of the typewriter font
