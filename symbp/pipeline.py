@@ -32,8 +32,9 @@ from symbp.lower import lower
 from symbp.normalise import normalise
 from symbp.notation import lhs_text, text
 from symbp.optimizers import rule
-from symbp.pages.blocks import Section
+from symbp.pages.blocks import Display, Section
 from symbp.pages.html import html_part
+from symbp.pages.markdown import aligned
 from symbp.pages.pdf import pdf
 from symbp.rules.scaling import scaled
 from symbp.simplify import simplify
@@ -233,6 +234,13 @@ class Derivation:
         """What a notebook shows: the derivation, as a part of its page."""
         return html_part(*self._explained("html"))
 
+    def _repr_latex_(self) -> str:
+        """What a notebook shows that has no HTML: every adjoint, from the loss back to the gradients."""
+        _, sections = self._explained("tex", brief=True)
+        blocks = next(s.blocks for s in sections if s.anchor == "adjoints")
+        rows = [row for block in blocks if isinstance(block, Display) for row in block.rows]
+        return f"$${aligned(rows)}$$" if rows else ""
+
     @cached_property
     def gradients(self) -> dict[str, str]:
         """tensor -> "∂L/∂W1[a,j] = Σ_s …", for every adjoint that the module computes, in its order."""
@@ -270,9 +278,7 @@ class Derivation:
         rows = verify_step(declared, module, self._declared, wrt, update is not None)
         return replace(report, rows=(*report.rows, *rows))
 
-    def write(
-        self, folder: str | Path = "generated", docs: Iterable[str] = ("tex",)
-    ) -> list[Path]:
+    def write(self, folder: str | Path = "generated", docs: Iterable[str] = ("tex",)) -> list[Path]:
         """Write `<name>.py`, and beside it a document for each of `docs`; all or none. The paths.
 
         `docs` are suffixes: "tex", "html", "md", "txt" and "pdf". Raises `ModelError` on another.
@@ -283,7 +289,7 @@ class Derivation:
     def file(
         self, suffix: str, brief: bool = False, wrt: Iterable[str] | None = None
     ) -> str | bytes:
-        """What a file with that suffix holds: a document, as text or as PDF. Raises `ModelError` on an unknown suffix."""
+        """What a file with that suffix holds: a document, as text or as PDF. Raises `ModelError` on another suffix."""
         form = next((name for name, form in FORMS.items() if form.suffix == suffix), None)
         if form is not None:
             return self.document(form, brief, wrt)
@@ -303,7 +309,7 @@ class Derivation:
         if adjoint is None:  # of an output that nothing else reads: the adjoint that is given
             given = Entry(self._adjoint.seeds[name], *self._adjoint.program.indices_of(name))
             return to_sympy(given, _indices(self._adjoint))
-        return to_sympy(adjoint.expr, _indices(whole))
+        return to_sympy(unshifted(adjoint.expr, whole.program, whole.shifts), _indices(whole))
 
     def partial(self, output: str, wrt: str) -> Any:
         """∂output/∂wrt of the one equation that defines `output`, as SymPy: all axes of `output`, then all of `wrt`."""

@@ -23,7 +23,7 @@ LAYERS = (
     ("pages.*",),
     ("contraction", "shapes", "validate"),
     ("exhaustive", "maximum", "ranges", "recurrence", "tensor"),
-    ("rules.*", "targets.*", "expressions", "initial", "share", "sympify"),
+    ("rules.*", "targets.*", "expressions", "initial", "share", "sympify", "notebook"),
     ("hoisting", "derivative", "quotients"),
     ("looping",),
     ("known", "masks"),
@@ -40,6 +40,7 @@ LAYERS = (
     ("",),  # symbp itself: what a user imports
     ("layers.*",),
     ("zoo.*",),
+    ("terminal",),
     ("cli",),
 )
 STAGES = next(line for line in LAYERS if "normalise" in line)
@@ -49,6 +50,7 @@ KNOW_THE_STAGES = {"pipeline", "model_file", "", "update"}
 # Imports inside functions, each for a reason.
 DELAYED_IMPORTS = {
     "cli": "help and complaints about the command line need not wait for SymPy and rich",
+    "terminal": "rich, which a display on a terminal alone needs",
     "numbers": "mpmath, which extreme inputs alone need",
     "pages.mathml": "latex2mathml, which pages alone need",
 }

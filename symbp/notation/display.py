@@ -60,7 +60,7 @@ def lines(formula: str, limit: float = LINE) -> list[str]:
 
 
 def pieces(formula: str, limit: float) -> list[str]:
-    """The formula cut at every sum and difference outside brackets, and within a piece wider than `limit` as by `lines`.
+    """The formula cut at every + and − outside brackets, and where a piece is wider than `limit` as by `lines`.
 
     Side by side the pieces are the formula: a page that knows its own width breaks between them.
     """

@@ -42,7 +42,7 @@ def prose(
     plain: Callable[[str], str] | None = None,
     formula: Callable[[str], str] = "${}$".format,
 ) -> str:
-    """Text on one line in which δ_ij, f_i or Σ_i is mathematics: LaTeX, unless `plain` and `formula` set it otherwise."""
+    """Text on one line in which δ_ij, f_i or Σ_i is mathematics: LaTeX, unless `plain` and `formula` say otherwise."""
     parts = _SUBSCRIPTED.split(" ".join(text.split()))
     words = map(plain or literal, parts[::3])
     formulas = [

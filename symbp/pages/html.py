@@ -18,7 +18,7 @@ PIECE = 36.0  # glyphs that fit a line on a phone; what is wider and cannot be b
 _MARK = '<span class="check" role="img" aria-label="checked">✓</span>'
 _LEGEND = f"{_MARK} Both sides of this line were evaluated at random points with many digits, and they agree."
 _LEVELS = {"page": 1, "part": 2}  # of headings above the sections
-_ANCHOR = re.compile(r'( id="|href="#)(?=eq-|part-)')
+_ANCHOR = re.compile(r'( id="|href="#|url\(#)')
 
 
 def html_page(title: str, sections: Sequence[Section]) -> str:
@@ -60,14 +60,8 @@ def _legend(sections: Sequence[Section]) -> str:
 
 
 def _anchors(sections: Sequence[Section]) -> list[str]:
-    """One for each section, by what it is about; a subsection has the first claim, and no two are equal."""
-    found = [f"part-{number}" for number in range(1, len(sections) + 1)]
-    claims = sorted(range(len(sections)), key=lambda k: -sections[k].level)
-    for k in claims:
-        anchor = f"eq-{html.escape(sections[k].anchor)}"
-        if sections[k].anchor and anchor not in found:
-            found[k] = anchor
-    return found
+    """One for each section; a section without one of its own has a number."""
+    return [html.escape(s.anchor) or f"part-{k}" for k, s in enumerate(sections, start=1)]
 
 
 def _contents(sections: Sequence[Section]) -> list[dict[str, object]]:
@@ -89,6 +83,8 @@ def _body(sections: Sequence[Section], above: int) -> str:
             "id": anchor,
             "title": section.title,
             "heading": f"h{above + section.level}",
+            "part": section.level
+            > 1,  # its title, for those who listen, is the left side of its first formula
             "blocks": [_block(b) for b in section.blocks],
         }
         for anchor, section in zip(_anchors(sections), sections)

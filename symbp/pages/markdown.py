@@ -1,6 +1,6 @@
 """Documents as Markdown, with mathematics as repository hosts set it.
 
-Between ```math and ``` a host leaves marks of Markdown alone, as it does between $` and `$; between dollars it does not.
+Between ```math and ``` a host leaves marks of Markdown alone, as between $` and `$; between dollars it does not.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from symbp.pages.blocks import Block, Code, Display, Figure, Prose, Row, Section
 LINE = 60.0  # glyphs across the column of a host
 
 _CHECKED = r"\checkmark"
-_LEGEND = (
-    f"$`{_CHECKED}`$ Both sides of this line were evaluated at random points with many digits, and they agree."
-)
+_LEGEND = f"$`{_CHECKED}`$ Both sides of this line were evaluated at random points with many digits, and they agree."
 
 
 def markdown_page(title: str, sections: Sequence[Section]) -> str:
@@ -56,15 +54,20 @@ def _display(rows: Sequence[Row]) -> Iterator[str]:
         reason = ", ".join(filter(None, [row.note, row.cost]))
         if reason:
             if run:
-                yield _aligned(run)
+                yield _math(run)
             yield reason
             run = []
         run.append(row)
     if run:
-        yield _aligned(run)
+        yield _math(run)
 
 
-def _aligned(rows: Sequence[Row]) -> str:
+def _math(rows: Sequence[Row]) -> str:
+    return f"```math\n{aligned(rows)}\n```"
+
+
+def aligned(rows: Sequence[Row]) -> str:
+    """Formulas below each other, without their reasons, as LaTeX for a display."""
     room = LINE - max(display.width(row.left) for row in rows)
     lines: list[str] = []
     for row in rows:
@@ -72,4 +75,4 @@ def _aligned(rows: Sequence[Row]) -> str:
         lines += [f"{row.left} &= {first}", *(rf"&\quad {{}} {piece}" for piece in rest)]
         lines[-1] += rf" \quad {_CHECKED}" if row.checked else ""
     text = " \\\\\n".join(lines)
-    return f"```math\n\\begin{{aligned}}\n{text}\n\\end{{aligned}}\n```"
+    return f"\\begin{{aligned}}\n{text}\n\\end{{aligned}}"

@@ -12,7 +12,11 @@ from tempfile import TemporaryDirectory
 from symbp.errors import ModelError
 
 _QUIET = ("-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape")
-PROGRAMS = {"pdflatex": _QUIET, "lualatex": _QUIET, "tectonic": ("--untrusted", "--chatter=minimal")}
+PROGRAMS = {
+    "pdflatex": _QUIET,
+    "lualatex": _QUIET,
+    "tectonic": ("--untrusted", "--chatter=minimal"),
+}
 """LaTeX programs in the order in which they are looked for, with their options."""
 
 _RUNS = 3  # until references and the widths of tables are settled
