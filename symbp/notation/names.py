@@ -52,11 +52,6 @@ def prose(
     return "".join(word + f for word, f in zip(words, [*formulas, ""]))
 
 
-def letters(formula: str) -> str:
-    """A formula with its letters themselves, where `literal` wrote the code points of those that LaTeX's fonts lack."""
-    return re.sub(r"\[U\+([0-9A-F]{4,6})\]", lambda found: chr(int(found[1], 16)), formula)
-
-
 def name_latex(name: str, layer: bool = True) -> str:
     """A name in math mode. Trailing digits number the layer, z2 → z^{(2)}, or are a subscript."""
     stem, digits = _split_digits(name)
@@ -91,9 +86,7 @@ def _stem(stem: str) -> str:
         return letter
     if len(stem) == 1 and stem.isascii() and stem.isalpha():
         return stem
-    if stem.isascii():
-        return rf"\mathrm{{{escape(stem)}}}"
-    return r"\_".join(rf"\text{{{escape(word)}}}" if word else "" for word in stem.split("_"))
+    return rf"\mathrm{{{escape(stem)}}}" if stem.isascii() else rf"\text{{{escape(stem)}}}"
 
 
 def _greek_letter(character: str) -> str:

@@ -12,7 +12,6 @@ from sympy import Basic, Expr
 from symbp import notation
 from symbp.ir.nodes import Index
 from symbp.ir.program import AdjointProgram
-from symbp.notation.names import letters
 from symbp.notation.tex import WIDEST_FRACTION
 from symbp.pages.mathml import mathml
 
@@ -107,14 +106,11 @@ class Html(Latex):
 
     widest = 30.0  # fits a phone
 
-    def formula(self, expr: Basic) -> str:
-        return letters(super().formula(expr))
-
     def inline(self, formula: str) -> str:
         return mathml(formula)
 
     def prose(self, text: str) -> str:
-        return notation.prose(text, html.escape, lambda formula: mathml(letters(formula)))
+        return notation.prose(text, html.escape, mathml)
 
     def name(self, text: str) -> str:
         return f"<code>{html.escape(text)}</code>"
@@ -134,13 +130,13 @@ class Markdown(Latex):
     widest = 45.0  # the column of a host is narrower than a page
 
     def formula(self, expr: Basic) -> str:
-        return _OPERATOR_NAME.sub(r"\\mathop{\\mathrm\1}", letters(super().formula(expr)))
+        return _OPERATOR_NAME.sub(r"\\mathop{\\mathrm\1}", super().formula(expr))
 
     def inline(self, formula: str) -> str:
         return f"$`{formula}`$"
 
     def prose(self, text: str) -> str:
-        return notation.prose(text, _escaped, lambda formula: self.inline(letters(formula)))
+        return notation.prose(text, _escaped, self.inline)
 
     def name(self, text: str) -> str:
         fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
