@@ -47,7 +47,8 @@ def _derived(
     forms = (a.chain, *(step.after for step in a.steps))
     if len(rows) > WORTH and (earlier := repeats.earlier(left, forms)) is not None:
         rows = [replace(rows[-1], note=f"as {author.write.inline(earlier)}")]
-    first = [Row(left, rule, "chain rule")] if rule else []
+    why = author.told("chain rule", "∂L/∂z = Σ ∂L/∂y ∂y/∂z over all y that read z")
+    first = [Row(left, rule, why)] if rule else []
     yield Display((*first, *rows, *_of_next_step(author, a)))
     yield from _beginning(author, a)
     if code := author.view.code.get(a.name):

@@ -9,7 +9,7 @@ from sympy import Abs, Eq, Idx, Integer, Symbol, sign
 from symbp.explain.view import Author, grouped
 from symbp.ir.functions import SafeInverse
 from symbp.ir.network import Declaration
-from symbp.ir.nodes import Delta, Entry, Iverson, walk
+from symbp.ir.nodes import Cases, Delta, Entry, Iverson, walk
 from symbp.pages.blocks import Block, Prose, Table
 
 KINDS: Mapping[str, str] = {
@@ -38,11 +38,14 @@ def conventions(author: Author) -> Iterator[Block]:
             f"A partial that is 0 unless two indices agree is written where they do, as {example}: there is no sum "
             "over such an index in the chain rule."
         )
-    if any(isinstance(n, Iverson) for n in nodes):
+    kinks = any(isinstance(n, Iverson) for n in nodes)
+    if kinks or any(isinstance(n, Cases) and n.is_indicator for n in nodes):
         condition = Symbol("P")
+        bracket = author.symbol(Iverson(condition))
+        words.append(f"{bracket} is 1 where {author.symbol(condition)} holds, else 0.")
+    if kinks:
         words.append(
-            f"{author.symbol(Iverson(condition))} is 1 where {author.symbol(condition)} holds, else 0. At a kink, of "
-            "a constant and a variable the constant wins; variables that tie have equal shares."
+            "At a kink, of a constant and a variable the constant wins; variables that tie have equal shares."
         )
     if any(isinstance(n, (Abs, sign)) for n in nodes):
         words.append(f"The sign of 0 is {author.symbol(Integer(0))}.")
@@ -63,13 +66,13 @@ def _diagonal(author: Author) -> str:
 
 
 def _ranges(author: Author) -> Iterator[Block]:
-    """Indices over the same range in one row; a primed index runs with the index that it is named after."""
-    rows = []
+    """Indices over the same range together; a primed index runs with the index that it is named after."""
+    ranges = []
     for (lower, upper), group in grouped(author.program.indices, lambda i: (i.lower, i.upper)):
         names = ", ".join(author.symbol(i) for i in group)
-        rows.append((names, f"{author.symbol(lower)}, …, {author.symbol(upper)}"))
-    if rows:
-        yield Table(("index", "runs over"), tuple(rows))
+        ranges.append(f"{names} from {author.symbol(lower)} to {author.symbol(upper)}")
+    if ranges:
+        yield Prose(f"Indices run {'; '.join(ranges)}.")
 
 
 def _declaration(author: Author, d: Declaration) -> tuple[str, str, str]:

@@ -113,9 +113,13 @@ class Author:
 
     def reason(self, step: Step) -> str:
         """Why a step holds: its rule, and at the first use the identity applied."""
-        text = f"{step.rule}: {step.reason}" if step.reason else step.rule
+        return self.told(step.rule, step.reason) or self.write.prose(step.rule)
+
+    def told(self, rule: str, reason: str) -> str:
+        """A rule and its reason, once."""
+        text = f"{rule}: {reason}" if reason else rule
         if text in self._told:
-            text = step.rule
+            return ""
         self._told.add(text)
         return self.write.prose(text)
 
