@@ -29,6 +29,7 @@ def conventions(author: Author) -> Iterator[Block]:
         )
         words = [f"{write.scalar} is any scalar computed from the outputs.", write.legend]
         words.append(f"Given: {given}.")
+    words += _of_steps(author)
     nodes = [n for p in adjoint.partials for n in (*walk(p.derived), *walk(p.expr))]
     if any(isinstance(n, Delta) for n in nodes):
         i, j = Idx("i"), Idx("j")
@@ -59,6 +60,14 @@ def conventions(author: Author) -> Iterator[Block]:
     yield Table(("given", "is", "shape"), tuple(_declaration(author, d) for d in given_tensors))
 
 
+def _of_steps(author: Author) -> Iterator[str]:
+    """What the adjoints of reads at other steps are."""
+    for shift in author.program.shifts:
+        if shift.name in author.names:
+            part, read = Entry(author.names[shift.name], *shift.indices), author.own(shift.name)
+            yield f"{author.symbol(part)} is what the read of {read} adds to an adjoint."
+
+
 def _diagonal(author: Author) -> str:
     """The first partial that is written on a diagonal."""
     found = next((p for p in author.adjoint.partials if p.diagonal), None)
@@ -76,7 +85,7 @@ def _ranges(author: Author) -> Iterator[Block]:
 
 
 def _declaration(author: Author, d: Declaration) -> tuple[str, str, str]:
-    words = KINDS[d.kind]
+    words = KINDS[d.kind] + " of integers" * d.integer
     if d.name in author.program.outputs:
         words += ", output"
     if d.default is not None:

@@ -116,12 +116,11 @@ class Author:
         return self.told(step.rule, step.reason) or self.write.prose(step.rule)
 
     def told(self, rule: str, reason: str) -> str:
-        """A rule and its reason, once."""
-        text = f"{rule}: {reason}" if reason else rule
-        if text in self._told:
+        """A rule with its reason, where that was not given before."""
+        if not reason or reason in self._told:
             return ""
-        self._told.add(text)
-        return self.write.prose(text)
+        self._told.add(reason)
+        return self.write.prose(f"{rule}: {reason}")
 
 
 def grouped(items: Iterable[T], key: Callable[[T], K]) -> Iterable[tuple[K, list[T]]]:
