@@ -24,7 +24,7 @@ def explain(
     """
     author = Author(view if wrt is None else view.only(wrt), write)
     sections = (
-        *_section("Notation", conventions(author)),
+        *_section("Notation", conventions(author, brief)),
         *equations(author, brief),
         *adjoints(author, brief),
         *_section("Gradients", gradients(author)),

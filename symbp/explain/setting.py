@@ -17,8 +17,8 @@ KINDS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def conventions(author: Author) -> Iterator[Block]:
-    """What the document takes as known."""
+def conventions(author: Author, brief: bool) -> Iterator[Block]:
+    """What the document takes as known; in brief, there are no partials."""
     write, adjoint = author.write, author.adjoint
     if author.program.loss:
         words = [f"{write.scalar} is the loss.", write.legend]
@@ -30,11 +30,12 @@ def conventions(author: Author) -> Iterator[Block]:
         words = [f"{write.scalar} is any scalar computed from the outputs.", write.legend]
         words.append(f"Given: {given}.")
     words += _of_steps(author)
-    nodes = [n for p in adjoint.partials for n in (*walk(p.derived), *walk(p.expr))]
+    forms = [] if brief else [f for p in adjoint.partials for f in (p.derived, p.expr)]
+    nodes = [n for f in (*forms, *(a.expr for a in adjoint.adjoints)) for n in walk(f)]
     if any(isinstance(n, Delta) for n in nodes):
         i, j = Idx("i"), Idx("j")
         words.append(f"{author.symbol(Delta(i, j))} is 1 where {author.symbol(Eq(i, j))}, else 0.")
-    if example := _diagonal(author):
+    if not brief and (example := _diagonal(author)):
         words.append(
             f"A partial that is 0 unless two indices agree is written where they do, as {example}: there is no sum "
             "over such an index in the chain rule."
