@@ -28,6 +28,7 @@ from symbp.ir.nodes import Entry, size_of
 from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program, unshifted
 from symbp.ir.schedule import Schedule, assigns, check_schedule
 from symbp.ir.update import UpdateProgram
+from symbp.layout import statement
 from symbp.lower import lower
 from symbp.normalise import normalise
 from symbp.notation import lhs_text, text
@@ -97,7 +98,10 @@ def derive(
     source = emit(module, __version__)
     wanted = {*simple.tensors(), *stable.program.declarations, program.loss or ""}
     code = code_by_name(module.forward.lines, wanted) | code_by_name(module.backward.lines, wanted)
-    view = View(simple, plain, safe, code, _update_program(update))
+    shown = {
+        name: tuple(x for line in lines for x in statement(line)) for name, lines in code.items()
+    }
+    view = View(simple, plain, safe, shown, _update_program(update))
     return Derivation(declared, view, schedule, equations, source, update)
 
 

@@ -9,7 +9,7 @@ from sympy import Abs, Eq, Idx, Integer, Symbol, sign
 from symbp.explain.view import Author, grouped
 from symbp.ir.functions import SafeInverse
 from symbp.ir.network import Declaration
-from symbp.ir.nodes import Delta, Entry, Iverson, walk
+from symbp.ir.nodes import Cases, Delta, Entry, Iverson, walk
 from symbp.pages.blocks import Block, Prose, Table
 
 KINDS: Mapping[str, str] = {
@@ -17,8 +17,8 @@ KINDS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def conventions(author: Author) -> Iterator[Block]:
-    """What the document takes as known."""
+def conventions(author: Author, brief: bool) -> Iterator[Block]:
+    """What the document takes as known; in brief, there are no partials."""
     write, adjoint = author.write, author.adjoint
     if author.program.loss:
         words = [f"{write.scalar} is the loss.", write.legend]
@@ -29,20 +29,25 @@ def conventions(author: Author) -> Iterator[Block]:
         )
         words = [f"{write.scalar} is any scalar computed from the outputs.", write.legend]
         words.append(f"Given: {given}.")
-    nodes = [n for p in adjoint.partials for n in (*walk(p.derived), *walk(p.expr))]
+    words += _of_steps(author)
+    forms = [] if brief else [f for p in adjoint.partials for f in (p.derived, p.expr)]
+    nodes = [n for f in (*forms, *(a.expr for a in adjoint.adjoints)) for n in walk(f)]
     if any(isinstance(n, Delta) for n in nodes):
         i, j = Idx("i"), Idx("j")
         words.append(f"{author.symbol(Delta(i, j))} is 1 where {author.symbol(Eq(i, j))}, else 0.")
-    if example := _diagonal(author):
+    if not brief and (example := _diagonal(author)):
         words.append(
             f"A partial that is 0 unless two indices agree is written where they do, as {example}: there is no sum "
             "over such an index in the chain rule."
         )
-    if any(isinstance(n, Iverson) for n in nodes):
+    kinks = any(isinstance(n, Iverson) for n in nodes)
+    if kinks or any(isinstance(n, Cases) and n.is_indicator for n in nodes):
         condition = Symbol("P")
+        bracket = author.symbol(Iverson(condition))
+        words.append(f"{bracket} is 1 where {author.symbol(condition)} holds, else 0.")
+    if kinks:
         words.append(
-            f"{author.symbol(Iverson(condition))} is 1 where {author.symbol(condition)} holds, else 0. At a kink, of "
-            "a constant and a variable the constant wins; variables that tie have equal shares."
+            "At a kink, of a constant and a variable the constant wins; variables that tie have equal shares."
         )
     if any(isinstance(n, (Abs, sign)) for n in nodes):
         words.append(f"The sign of 0 is {author.symbol(Integer(0))}.")
@@ -56,6 +61,14 @@ def conventions(author: Author) -> Iterator[Block]:
     yield Table(("given", "is", "shape"), tuple(_declaration(author, d) for d in given_tensors))
 
 
+def _of_steps(author: Author) -> Iterator[str]:
+    """What the adjoints of reads at other steps are."""
+    for shift in author.program.shifts:
+        if shift.name in author.names:
+            part, read = Entry(author.names[shift.name], *shift.indices), author.own(shift.name)
+            yield f"{author.symbol(part)} is what the read of {read} adds to an adjoint."
+
+
 def _diagonal(author: Author) -> str:
     """The first partial that is written on a diagonal."""
     found = next((p for p in author.adjoint.partials if p.diagonal), None)
@@ -63,17 +76,17 @@ def _diagonal(author: Author) -> str:
 
 
 def _ranges(author: Author) -> Iterator[Block]:
-    """Indices over the same range in one row; a primed index runs with the index that it is named after."""
-    rows = []
+    """Indices over the same range together; a primed index runs with the index that it is named after."""
+    ranges = []
     for (lower, upper), group in grouped(author.program.indices, lambda i: (i.lower, i.upper)):
         names = ", ".join(author.symbol(i) for i in group)
-        rows.append((names, f"{author.symbol(lower)}, …, {author.symbol(upper)}"))
-    if rows:
-        yield Table(("index", "runs over"), tuple(rows))
+        ranges.append(f"{names} from {author.symbol(lower)} to {author.symbol(upper)}")
+    if ranges:
+        yield Prose(f"Indices run {'; '.join(ranges)}.")
 
 
 def _declaration(author: Author, d: Declaration) -> tuple[str, str, str]:
-    words = KINDS[d.kind]
+    words = KINDS[d.kind] + " of integers" * d.integer
     if d.name in author.program.outputs:
         words += ", output"
     if d.default is not None:

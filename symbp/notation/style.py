@@ -33,8 +33,6 @@ class Notation(Protocol):
 
     def formula(self, expr: Basic) -> str: ...
 
-    def total_derivative(self, below: str) -> str: ...
-
     def partial(self, above: str, below: str) -> str: ...
 
     def sum(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str: ...
@@ -74,9 +72,6 @@ class Latex:
 
     def formula(self, expr: Basic) -> str:
         return notation.latex(expr, self.adjoints, self.widest)
-
-    def total_derivative(self, below: str) -> str:
-        return rf"\frac{{d \mathcal{{L}}}}{{d {below}}}"
 
     def partial(self, above: str, below: str) -> str:
         return rf"\frac{{\partial {above}}}{{\partial {below}}}"
@@ -159,9 +154,6 @@ class Text:
 
     def formula(self, expr: Basic) -> str:
         return notation.text(expr, self.adjoints)
-
-    def total_derivative(self, below: str) -> str:
-        return f"∂L/∂{below}"
 
     def partial(self, above: str, below: str) -> str:
         return f"∂{above}/∂{below}"
