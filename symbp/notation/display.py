@@ -23,7 +23,8 @@ _WIDTHS = {
     r"\big": 0.2, r"\mathbin": 1.0,
     r"\biggl": 0.8, r"\biggr": 0.8, r"\quad": 2.0, r"\{": 1.0, r"\}": 1.0, "&": 2.0, "$": 0.0, "m": 1.6, "w": 1.4,
     **dict.fromkeys(["+", "-", "=", "<", ">", r"\le", r"\ge", r"\ne", r"\cdot", r"\land", r"\lor"], _WIDE),
-    **dict.fromkeys([r"\bar", r"\overline", r"\mathrm", r"\mathcal", r"\text", r"\operatorname"], 0.0),
+    **dict.fromkeys([r"\bar", r"\overline", r"\hat", r"\widehat", r"\tilde", r"\widetilde"], 0.0),
+    **dict.fromkeys([r"\mathrm", r"\mathcal", r"\text", r"\operatorname"], 0.0),
     **dict.fromkeys([r"\sin", r"\cos", r"\tan", r"\log", r"\exp", r"\max", r"\min"], 3.3),
     **dict.fromkeys([r"\sinh", r"\cosh", r"\tanh"], 4.3),
 }  # fmt: skip
@@ -72,6 +73,16 @@ def lines(formula: str, limit: float = LINE) -> list[str]:
         operator = "" if formula.startswith(_OPERATORS, start) else r"\cdot "
         formula = operator + formula[start:]
     return [*found, formula]
+
+
+def pieces(formula: str, limit: float) -> list[str]:
+    """The formula cut at every + and − outside brackets, and where a piece is wider than `limit` as by `lines`.
+
+    Side by side the pieces are the formula: a page that knows its own width breaks between them.
+    """
+    cuts = [end for rank, end, _ in _breaks(formula) if rank == 0]
+    found = [formula[a:b].strip() for a, b in zip([0, *cuts], [*cuts, len(formula)])]
+    return [part for piece in found for part in lines(piece, limit)]
 
 
 def _best_break(formula: str, limit: float) -> tuple[int, int] | None:
