@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sympy import Expr, Mul, S, Symbol
+from sympy import Expr, S, Symbol
 
-from symbp.ir.nodes import Delta, Entry, Index, substitute, tensors_of, walk
+from symbp.ir.nodes import Entry, Index, tensors_of, walk
 from symbp.ir.program import AdjointProgram, Partial, Program, reached, unshifted
+from symbp.naming import standard_names
 from symbp.notation import text
 from symbp.notation.style import Notation
 from symbp.pictures.graph import Chain, Edge, Graph, Node
@@ -33,7 +34,9 @@ def network_graph(adjoint: AdjointProgram, write: Notation) -> Graph:
         equation = "" if expr is None else _formula(expr, adjoint, write)
         return Node(name, kind, title, plain, equation, max(1, paths.get(name, 0)))
 
-    nodes = {d.name: node(d.name, d.kind) for d in program.declarations.values() if d.kind != "defined"}
+    nodes = {
+        d.name: node(d.name, d.kind) for d in program.declarations.values() if d.kind != "defined"
+    }
     for eq in program.equations:
         for name in _reads(eq.expr, program):
             if name not in nodes:  # of a recurrence: every other tensor stands before its readers
@@ -45,7 +48,7 @@ def network_graph(adjoint: AdjointProgram, write: Notation) -> Graph:
 def longest_chain(adjoint: AdjointProgram, write: Notation) -> Chain | None:
     """The chain rule along the longest path, within a step, from the loss (or an output) to what is asked for.
 
-    Of equally long paths it is one that comes first in the order of `wrt` and of the equations. None where nothing asked for
+    Of equally long paths it is the one through the equations that come first. None where nothing that is asked for
     leads to the loss.
     """
     program = adjoint.program
@@ -58,14 +61,15 @@ def longest_chain(adjoint: AdjointProgram, write: Notation) -> Chain | None:
             read = ends.get(p.input, p.input)
             if p.output == eq.name and name in paths and read not in paths[name]:
                 longer = (*paths[name], read)
-                paths[read] = max(paths.get(read, ()), longer, key=len)
+                paths[read] = max(longer, paths.get(read, ()), key=len)
     found = max((paths.get(name, ()) for name in adjoint.wrt), key=len, default=())
     if len(found) < 2:
         return None
     factors = [_symbol(above, below, adjoint, write) for above, below in zip(found, found[1:])]
+    first, last = (_bare(found[k], adjoint, write) for k in (0, -1))
     if program.loss is None:
-        factors.insert(0, write.total_derivative(_bare(found[0], adjoint, write)))
-    return Chain(write.total_derivative(_bare(found[-1], adjoint, write)), tuple(factors), found)
+        factors.insert(0, write.partial(write.loss, first))
+    return Chain(write.partial(write.loss, last), tuple(factors), found)
 
 
 def _edges(adjoint: AdjointProgram, write: Notation) -> Iterator[Edge]:
@@ -85,7 +89,7 @@ def _edges(adjoint: AdjointProgram, write: Notation) -> Iterator[Edge]:
             elif eq.name in program.ends.values():
                 yield Edge(tensor, eq.name, copied)
             elif (eq.name, tensor) in partials:
-                label = _formula(_local(partials[eq.name, tensor]), adjoint, write)
+                label = _formula(_local(partials[eq.name, tensor], program), adjoint, write)
                 yield Edge(tensor, eq.name, label, _symbol(eq.name, tensor, adjoint, write))
             else:
                 yield Edge(tensor, eq.name)
@@ -98,18 +102,10 @@ def _reads(expr: Expr, program: Program) -> tuple[str, ...]:
     return (*tensors_of(expr), *dict.fromkeys(s for s in symbols if s in constants))
 
 
-def _local(p: Partial) -> Expr:
-    """A local partial without the δ that only say that an index of the one is that of the other."""
-    same: dict[Index, Index] = {}
-    rest = []
-    for factor in Mul.make_args(p.expr):
-        pair = set(factor.args) if isinstance(factor, Delta) else set()
-        above, below = pair & set(p.output_indices), pair & set(p.input_indices)
-        if len(above) == len(below) == 1:
-            same[below.pop()] = above.pop()
-        else:
-            rest.append(factor)
-    return substitute(Mul(*rest), same)
+def _local(p: Partial, program: Program) -> Expr:
+    """A local partial where it is not 0."""
+    free = (*p.output_indices, *(j for j in p.input_indices if j not in p.diagonal))
+    return standard_names(p.on_diagonal(p.expr), free, program.indices)
 
 
 def _symbol(above: str, below: str, adjoint: AdjointProgram, write: Notation) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from symbp.notation import display
 from symbp.notation.names import literal
-from symbp.pages.blocks import Block, Code, Display, Row, Section
+from symbp.pages.blocks import Block, Code, Display, Figure, Row, Section
 from symbp.pages.templates import environment
+from symbp.pictures.tikz import PREAMBLE, picture
 
 # braces belong to LaTeX
 _MARKS = {
@@ -20,7 +21,12 @@ _MARKS = {
 def latex_page(title: str, sections: Sequence[Section]) -> str:
     """A complete document for pdflatex; every string is LaTeX already, except code."""
     template = environment("latex", **_MARKS).get_template("derivation.tex.jinja")
-    return template.render(title=title, sections=[_latex_section(s) for s in sections])
+    drawn = any(isinstance(block, Figure) for section in sections for block in section.blocks)
+    return template.render(
+        title=title,
+        preamble=PREAMBLE if drawn else "",
+        sections=[_latex_section(s) for s in sections],
+    )
 
 
 CODE = 0.75  # the width of a character of code, in glyphs
@@ -53,6 +59,8 @@ def _blocks(blocks: Sequence[Block]) -> Iterator[object]:
             if not beside:
                 yield _Lines(block.kind, tuple(_typewriter(line) for line in block.lines))
             beside = False
+        elif isinstance(block, Figure):
+            yield {"kind": block.kind, "picture": picture(block.picture), "caption": block.caption}
         else:
             yield block
 

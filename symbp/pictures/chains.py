@@ -1,4 +1,4 @@
-"""Where everything stands in the picture of the chain rule: factors in ovals, row by row, and the way back through all."""
+"""Where everything stands in the picture of the chain rule: factors in ovals, and the way back through all."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from symbp.pictures.contents import TITLE, Content, Line
 from symbp.pictures.curves import HEAD, Curve, Point
 from symbp.pictures.graph import Chain
 
-
 MARGIN = 8.0
-WIDEST, WIDEST_OF_LONG = 560.0, 760.0  # of a row; the second of a product that fills more than three
+WIDEST, WIDEST_OF_LONG = (
+    560.0,
+    760.0,
+)  # of a row; the second of a product that fills more than three
 BETWEEN = 22.0  # two ovals, with a dot there
 PADDING = 12.0  # around a factor in its oval
-BELOW, LANE, CORNER = 16.0, 15.0, 9.0  # an arrow below its row, another below that, and the radius of its corners
+BELOW, LANE, CORNER = (
+    16.0,
+    15.0,
+    9.0,
+)  # an arrow below its row, another below that, and the radius of its corners
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from symbp.pictures.graph import Edge, Graph, Node
+from symbp.pictures.graph import Chain, Edge, Graph, Node
 
 _GIVEN = {"param": "parameter", "input": "input", "constant": "constant", "random": "noise"}
 _SHAPES = {"defined": '["{}"]', "loss": '[["{}"]]', "step": '>"{}"]'}  # others in round ends
@@ -15,13 +15,22 @@ _CLASSES = {
 
 
 def outline(graph: Graph) -> str:
-    """One line for each tensor: what it reads, what reads it; ⊕ marks where adjoints of several paths are added.
-    """
+    """One line for each tensor: what it reads, what reads it; ⊕ marks where adjoints of several paths are added."""
     lines = [*_lines(graph)]
     widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines
     )
+
+
+def product(chain: Chain) -> str:
+    """The chain rule as one line; its factors are plain text."""
+    return f"{chain.left} = {' · '.join(chain.factors)}"
+
+
+def picture(figure: Graph | Chain) -> str:
+    """Either of the two as plain text."""
+    return outline(figure) if isinstance(figure, Graph) else product(figure)
 
 
 def _lines(graph: Graph) -> Iterator[tuple[str, str, str]]:

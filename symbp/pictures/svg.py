@@ -10,7 +10,7 @@ from symbp.pictures.chains import Placed, placed
 from symbp.pictures.contents import Content
 from symbp.pictures.curves import HEAD, Curve, Point, backward, forward
 from symbp.pictures.graph import Chain, Graph
-from symbp.pictures.layout import MARGIN, RADIUS, Box, Junction, Label, Layout, layout
+from symbp.pictures.layout import RADIUS, Box, Junction, Layout, layout
 
 PHONE = 380.0  # what is wider stands in a box of its own that scrolls, for it must not shrink to be read
 
@@ -25,7 +25,8 @@ STYLE = """\
 .picture.wide svg { max-width: none; }
 .picture foreignObject { overflow: visible; }
 .picture a { color: inherit; text-decoration: none; }
-.picture .formula { display: flex; flex-direction: column; align-items: center; justify-content: center; height: 100%; line-height: 1.2; white-space: nowrap; }
+.picture .formula { display: flex; flex-direction: column; align-items: center; justify-content: center; }
+.picture .formula { height: 100%; line-height: 1.2; white-space: nowrap; }
 .picture .formula math { font-size: inherit; }
 .picture rect, .picture ellipse { fill: var(--fill); stroke: currentColor; stroke-width: 1.2; }
 .picture .input rect, .picture .random rect, .picture .constant rect { fill: none; stroke: var(--given); }
@@ -39,14 +40,17 @@ STYLE = """\
 .picture .head { fill: currentColor; stroke: none; }
 .picture .adjoint path { stroke: var(--adjoint); stroke-dasharray: 5 3.5; }
 .picture .adjoint path.head { fill: var(--adjoint); stroke: none; }
-.picture .adjoint path.plus, .picture .adjoint circle { fill: none; stroke: var(--adjoint); stroke-width: 1.3; stroke-dasharray: none; }
+.picture .adjoint circle { fill: none; stroke: var(--adjoint); stroke-width: 1.3; }
+.picture .adjoint path.plus { stroke-dasharray: none; }
 .picture .way path { stroke-dasharray: none; stroke-width: 1.8; }
 .picture .adjoint .formula { color: var(--adjoint); align-items: flex-start; }
 @media print { .picture.wide { overflow: visible; } .picture svg, .picture.wide svg { max-width: 100%; } }
 """
 
 
-def svg(graph: Graph, linked: Collection[str] | None = None, label: str = "The network as a graph") -> str:
+def svg(
+    graph: Graph, linked: Collection[str] | None = None, label: str = "The network as a graph"
+) -> str:
     """A network as a part of an HTML page, which has `STYLE` among its styles; the formulas are LaTeX.
 
     A tensor in `linked` (by default any) leads to the section with the id eq-<tensor>.
@@ -83,7 +87,10 @@ def _drawn(found: Layout, linked: Collection[str] | None) -> Iterator[str]:
             curve = backward(route, junctions.get(route.edge.source))
             yield f'<g class="adjoint">{_arrow(curve)}</g>'
     yield from map(_sum, found.junctions)
-    yield from (f'<g class="adjoint">{_label(label)}</g>' for label in found.labels)
+    yield from (
+        f'<g class="adjoint">{_centred(label.content, label.x, label.y)}</g>'
+        for label in found.labels
+    )
     for box in found.boxes:
         link = box.node.kind != "step" and (linked is None or box.node.name in linked)
         yield _box(box, link)
@@ -94,7 +101,7 @@ def _box(box: Box, link: bool) -> str:
     corner = 5 if box.node.kind in ("defined", "loss") else min(box.height / 2, 14)
     drawn = (
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="{corner:.1f}"/>'
-        + _formulas(box.content, left, top, box.width)
+        + _centred(box.content, box.x, box.y)
     )
     name = escape(box.node.name)
     if not link:
@@ -102,18 +109,14 @@ def _box(box: Box, link: bool) -> str:
     return f'<a href="#eq-{name}" class="{box.node.kind}"><title>{name}</title>{drawn}</a>'
 
 
-def _label(label: Label) -> str:
-    width = label.content.width
-    return _formulas(label.content, label.x - width / 2, label.y - label.content.height / 2, width)
-
-
-def _formulas(content: Content, left: float, top: float, width: float) -> str:
+def _centred(content: Content, x: float, middle: float) -> str:
     """The lines of a content one below the other."""
-    drawn, y = "", top + content.padding / 2
+    left, y, drawn = x - content.width / 2, middle - (content.height - content.padding) / 2, ""
     for line in content.lines:
+        place = f'x="{left:.1f}" y="{y:.1f}" width="{content.width:.1f}" height="{line.height:.1f}"'
         drawn += (
-            f'<foreignObject x="{left:.1f}" y="{y:.1f}" width="{width:.1f}" height="{line.height:.1f}" '
-            f'font-size="{line.size:g}"><div xmlns="http://www.w3.org/1999/xhtml" class="formula">'
+            f'<foreignObject {place} font-size="{line.size:g}">'
+            f'<div xmlns="http://www.w3.org/1999/xhtml" class="formula">'
             f"{mathml(line.formula, block=True)}</div></foreignObject>"
         )
         y += line.height
@@ -148,11 +151,9 @@ def _at(point: Point) -> str:
 
 
 def _of_chain(found: Placed) -> Iterator[str]:
-    for mark in found.marks:
-        yield _formulas(mark.content, mark.x - mark.content.width / 2, mark.y - mark.content.height / 2, mark.content.width)
+    yield from (_centred(mark.content, mark.x, mark.y) for mark in found.marks)
     for oval in found.ovals:
-        yield (
-            f'<ellipse cx="{oval.x:.1f}" cy="{oval.y:.1f}" rx="{oval.width / 2:.1f}" ry="{oval.height / 2:.1f}"/>'
-            + _formulas(oval.content, oval.x - oval.width / 2, oval.y - oval.content.height / 2, oval.width)
-        )
+        radii = f'rx="{oval.width / 2:.1f}" ry="{oval.height / 2:.1f}"'
+        yield f'<ellipse cx="{oval.x:.1f}" cy="{oval.y:.1f}" {radii}/>'
+        yield _centred(oval.content, oval.x, oval.y)
     yield f'<g class="adjoint way">{_arrow(found.arrow)}</g>'
