@@ -12,17 +12,12 @@ from symbp.pictures.curves import HEAD, Curve, Point
 from symbp.pictures.graph import Chain
 
 MARGIN = 8.0
-WIDEST, WIDEST_OF_LONG = (
-    560.0,
-    760.0,
-)  # of a row; the second of a product that fills more than three
+WIDEST = 560.0  # of a row
+WIDEST_OF_LONG = 760.0  # of a product that fills more than three
 BETWEEN = 22.0  # two ovals, with a dot there
 PADDING = 12.0  # around a factor in its oval
-BELOW, LANE, CORNER = (
-    16.0,
-    15.0,
-    9.0,
-)  # an arrow below its row, another below that, and the radius of its corners
+BELOW, LANE = 16.0, 15.0  # of the arrow from a row, and of its way back to the right from there
+CORNER = 9.0  # radius of the arrow's corners
 
 
 @dataclass(frozen=True)

@@ -139,10 +139,13 @@ class _Plan:
             slot.x += MARGIN - left
         self.tops: dict[int, float] = {}
         self.bottom = MARGIN
-        for number, row in self.rows.items():
+        for number in self.rows:
             self.tops[number] = self.bottom + (self._gap(number) if self.tops else 0.0)
-            self.bottom = self.tops[number] + max(slot.height for slot in row)
+            self.bottom = self._base(number)
         self.ports = {**self._ports(0), **self._ports(-1)}
+
+    def _base(self, row: int) -> float:
+        return self.tops[row] + max(slot.height for slot in self.rows[row])
 
     def _slot(self, name: str, row: int) -> Slot:
         """The slot of a box, wide enough for its arrows."""
@@ -210,15 +213,13 @@ class _Plan:
     def box(self, name: str) -> Box:
         slot = self.boxes[name]
         height = self.contents[name].height
-        band = max(s.height for s in self.rows[slot.row])
-        y = self.tops[slot.row] + (band - slot.height + height) / 2
+        y = (self.tops[slot.row] + self._base(slot.row) - slot.height + height) / 2
         return Box(self.nodes[name], self.contents[name], slot.x, y, slot.left + slot.right, height)
 
     def label(self, edge: Edge) -> Label:
-        way = self.ways[edge]
-        slot = next(s for s in way if s.height)
+        slot = next(s for s in self.ways[edge] if s.height)
         content = self.labels[edge]
-        y = self.tops[slot.row] + max(s.height for s in self.rows[slot.row]) / 2
+        y = (self.tops[slot.row] + self._base(slot.row)) / 2
         return Label(edge, content, slot.x + 2.5 * APART + content.width / 2, y)
 
     def route(self, edge: Edge, boxes: Mapping[str, Box]) -> Route:
@@ -226,35 +227,22 @@ class _Plan:
         leave, enter = self.ports[edge, 0], self.ports[edge, -1]
         turns = self._turns(edge) if edge in self.back else {}
         reaches = [self._reach(row, across) for row, across in turns.items()] or [0.0, 0.0]
-        knots = [
-            Knot(leave, source.bottom),
-            Knot(leave, self._base(self.boxes[edge.source].row), 1, reaches[0]),
-        ]
+        way = -1 if turns else 1
+        base = self._base(self.boxes[edge.source].row)
+        knots = [Knot(leave, source.bottom), Knot(leave, base, 1, reaches[0])]
         for slot in self.ways[edge][1:-1] if turns else self.ways[edge]:
-            top, base = self.tops[slot.row], self._base(slot.row)
-            knots += (
-                [Knot(slot.x, y, -1) for y in (base, top)]
-                if turns
-                else [Knot(slot.x, y) for y in (top, base)]
-            )
+            ends = (self.tops[slot.row], self._base(slot.row))
+            knots += [Knot(slot.x, y, way) for y in ends[::way]]
         knots[-1] = replace(knots[-1], reach=reaches[1])
         knots += [Knot(enter, self.tops[self.boxes[edge.target].row]), Knot(enter, target.top)]
         return Route(edge, tuple(knots))
-
-    def _base(self, row: int) -> float:
-        return self.tops[row] + max(slot.height for slot in self.rows[row])
 
     def junction(self, box: Box) -> Junction:
         """Of all arrows that leave the box and bring an adjoint back."""
         name = box.node.name
         back = [self.ports[e, 0] + APART for e in self.edges if e.source == name and e.partial]
-        return Junction(
-            box.node,
-            min(back),
-            box.x + box.width / 2 - PITCH,
-            box.bottom + SUM - RADIUS,
-            box.bottom,
-        )
+        x, y = box.x + box.width / 2 - PITCH, box.bottom + SUM - RADIUS
+        return Junction(box.node, min(back), x, y, box.bottom)
 
 
 def rows_of(graph: Graph, back: Collection[Edge]) -> dict[str, int]:

@@ -31,10 +31,8 @@ PREAMBLE = r"""\usepackage{tikz}
 UNIT = 0.68  # points to a pixel: type of 15, 13 and 12 pixels is then \normalsize, \small and \footnotesize
 WIDTH, HEIGHT = 480.0, 680.0  # points; the room of a page, less that of a caption
 MODEST = 240.0  # height of a picture that leaves room for text
-COMFORTABLE, SMALLEST = (
-    0.75,
-    0.65,
-)  # scales: what stands alone on a page, and then says all, may be smaller
+COMFORTABLE = 0.75  # scale of a picture higher than that, up to a page
+SMALLEST = 0.65  # scale of what fills a page and says all
 
 _FONTS = {TITLE: r"\normalsize", EQUATION: r"\small", LABEL: r"\footnotesize"}
 
