@@ -38,7 +38,7 @@ def latex(expr: Basic, adjoints: Mapping[str, str] | None = None) -> str:
     `adjoints` maps the name of an adjoint to its tensor: with {"dz": "z"}, dz[i] is written
     \bar{z}_{i}. Raises CompilerError on a node that has no notation.
     """
-    return _LatexWriter(adjoints or {})(opened(expr))
+    return LatexWriter(adjoints or {})(opened(expr))
 
 
 def lhs_latex(
@@ -50,12 +50,12 @@ def lhs_latex(
 
 def sum_latex(indices: tuple[Index, ...], factors: Sequence[str]) -> str:
     r"""\sum over indices (or none) of a product of finished formulas."""
-    writer = _LatexWriter({})
+    writer = LatexWriter({})
     product = writer.juxtapose(factors)
     return f"{writer.operator('sum', indices)} {product}" if indices else product
 
 
-class _LatexWriter(Writer):
+class LatexWriter(Writer):
     def __init__(self, adjoints: Mapping[str, str]) -> None:
         super().__init__(adjoints)
         self.adjoints = adjoints

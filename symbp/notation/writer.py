@@ -55,6 +55,11 @@ _NAMES = {
 }  # fmt: skip
 
 
+def function_name(kind: type) -> str:
+    """The name that people write a function by."""
+    return _NAMES.get(kind.__name__, kind.__name__)
+
+
 class Level(IntEnum):
     """How tightly a piece binds; a piece in a place that asks for more stands in brackets."""
 
@@ -277,8 +282,7 @@ class Writer(ABC):
 
     @write.register(Function)
     def _(self, expr: Function) -> Piece:
-        kind = expr.func.__name__
-        name = _NAMES.get(kind, kind)
+        name = function_name(expr.func)
         args = self.order.arguments(expr.args) if name in ("max", "min") else expr.args
         return self.function(name, [self(a) for a in args])
 
