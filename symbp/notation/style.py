@@ -21,8 +21,6 @@ class Notation(Protocol):
 
     def formula(self, expr: Basic) -> str: ...
 
-    def total_derivative(self, below: str) -> str: ...
-
     def partial(self, above: str, below: str) -> str: ...
 
     def sum(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str: ...
@@ -34,6 +32,10 @@ class Notation(Protocol):
     def inline(self, formula: str) -> str: ...
 
     def prose(self, text: str) -> str: ...
+
+    def name(self, text: str) -> str:
+        """A name from the model, as it stands in code."""
+        ...
 
 
 class Latex:
@@ -49,9 +51,6 @@ class Latex:
 
     def formula(self, expr: Basic) -> str:
         return notation.latex(expr, self.adjoints)
-
-    def total_derivative(self, below: str) -> str:
-        return rf"\frac{{d \mathcal{{L}}}}{{d {below}}}"
 
     def partial(self, above: str, below: str) -> str:
         return rf"\frac{{\partial {above}}}{{\partial {below}}}"
@@ -72,6 +71,9 @@ class Latex:
     def prose(self, text: str) -> str:
         return notation.prose(text)
 
+    def name(self, text: str) -> str:
+        return rf"\texttt{{{notation.escape(text)}}}"
+
 
 class Text:
     scalar = "L"
@@ -83,9 +85,6 @@ class Text:
 
     def formula(self, expr: Basic) -> str:
         return notation.text(expr, self.adjoints)
-
-    def total_derivative(self, below: str) -> str:
-        return f"∂L/∂{below}"
 
     def partial(self, above: str, below: str) -> str:
         return f"∂{above}/∂{below}"
@@ -103,4 +102,7 @@ class Text:
         return formula
 
     def prose(self, text: str) -> str:
+        return text
+
+    def name(self, text: str) -> str:
         return text
