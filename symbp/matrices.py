@@ -13,6 +13,7 @@ Matrices that join the same two indices are one, entry by entry. An index where 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from itertools import combinations
 
 from sympy import Add, Basic, Expr, Function, Idx, Integer, Mul, Pow
@@ -55,6 +56,7 @@ from symbp.ir.nodes import (
     Index,
     Iverson,
     Reduce,
+    entries,
     free_indices,
     opened,
     size_of,
@@ -81,14 +83,15 @@ def matrix_form(
     if plain == 0:
         return None
     for each in _held(indices, steps):
+        if len(indices) < 3 and not all(i in steps or _places(plain, i) for i in each):
+            continue
         reader = _Reader(frozenset(each), tuple(steps), Order(adjoints))
         try:
             left = reader.tensor(Entry(name, *indices))
             right = oriented(reader.read(plain), left.axes)
         except NoForm:
             continue
-        if _tells(right, bool(each)):
-            return MatrixForm(left, right, each)
+        return MatrixForm(left, right, each) if _tells(right, bool(each)) else None
     return None
 
 
@@ -101,6 +104,13 @@ def _held(indices: tuple[Index, ...], steps: Collection[Index]) -> Iterator[tupl
     always = {*indices} & {*steps}
     for number in range(max(0, len(indices) - 2), max(len(indices), 1)):
         yield from (each for each in combinations(indices, number) if always <= {*each})
+
+
+def _places(expr: Basic, index: Index) -> bool:
+    """Whether a place on another axis depends on an index: w[s], t − 1."""
+    read = (node for node in walk(expr) if isinstance(node, (Entry, Delta)))
+    places = (p for node in read for p in (node.indices if isinstance(node, Entry) else node.args))
+    return any(p != index and index in free_indices(p) for p in places)
 
 
 def _tells(matrix: Matrix, held: bool) -> bool:
@@ -139,7 +149,8 @@ class _Reader:
         if isinstance(expr, Mul):
             return self.term(self.order.quotient(expr), ())
         if isinstance(expr, Reduce) and expr.reducer == "sum":
-            return self.term(self.order.quotient(expr.body), expr.indices)
+            inside = _Reader(self.held - {*expr.indices}, self.steps, self.order)
+            return inside.term(self.order.quotient(expr.body), expr.indices)
         if isinstance(expr, Pow) and self.is_scalar(expr.exp):
             return raised(self.read(expr.base), expr.exp)
         if isinstance(expr, Iverson) and isinstance(expr.args[0], Relational):
@@ -186,10 +197,10 @@ class _Reader:
 
     def term(self, quotient: Quotient, bound: tuple[Index, ...]) -> Matrix:
         """Σ over `bound` of a product: multiplied out or not, whichever has less to read."""
-        attempts = [lambda: self.product(quotient, bound)]
+        attempts = [partial(self.product, quotient, bound)]
         for factor in quotient.numerator:
             if isinstance(factor, Add) and self.is_uneven(factor):
-                attempts.append(lambda factor=factor: self.expanded(quotient, factor, bound))
+                attempts.append(partial(self.expanded, quotient, factor, bound))
         found = [m for attempt in attempts for m in _tried(attempt)]
         return min(found, key=weight) if found else self.stepwise(quotient, bound)
 
@@ -204,15 +215,18 @@ class _Reader:
         return _sum([self.term(self.order.quotient(rest * t), bound) for t in summands(factor)])
 
     def stepwise(self, quotient: Quotient, bound: tuple[Index, ...]) -> Matrix:
-        """Σ over indices that are held fixed: one of a product of matrices, or those of the place of a unit vector."""
+        """Σ over indices that are held fixed: Σ_t of products of slices, and Σ_st with unit vectors at places w_st."""
+        read = entries(_value(quotient))
+        deep = [e for e in read if len(self.moving(e)) > 2]
         for number in (1, 2):
             ways = combinations(bound, number)
             for held in sorted(ways, key=lambda held: -len({*held} & {*self.steps})):
                 rest = tuple(i for i in bound if i not in held)
                 reader = _Reader(self.held.union(held), self.steps, self.order)
-                for found in _tried(lambda reader=reader, rest=rest: reader.product(quotient, rest)):
+                for found in _tried(partial(reader.product, quotient, rest)):
                     kinds = {type(n) for n in nodes(found)}
-                    told = {Hadamard, Product, Diagonal, Inner} & kinds if number == 1 else {Unit}
+                    sliced = number == 1 and any(held[0] in self.moving(e) for e in deep)
+                    told = {Unit} | ({Hadamard, Product, Diagonal, Inner} if sliced else set())
                     if Tensor in kinds and told & kinds:
                         return Summation((found,), indices=held)
         raise NoForm
@@ -308,7 +322,9 @@ class _Graph:
             self.add(multiplied(_dense(self.matrix(others[0], index)), vector))
         elif len(edges) == 2:
             between = [_diagonal(vectors, index, index)] if vectors else []
-            before, after = (self.matrix(*pair) for pair in ((others[0], index), (index, others[1])))
+            before, after = (
+                self.matrix(*pair) for pair in ((others[0], index), (index, others[1]))
+            )
             self.add(multiplied(_dense(before), *between, _dense(after)))
         else:
             raise NoForm
@@ -353,7 +369,9 @@ def _inner(vectors: list[Matrix]) -> Matrix:
     """Σ_i u_i v_i …; what is a product stands last, as A x in xᵀ A x."""
     first, *others = sorted(vectors, key=lambda v: isinstance(v, Product))
     if others:
-        return multiplied(transposed(first), entrywise(others))
+        last = entrywise(others)
+        ways = (multiplied(transposed(first), last), multiplied(transposed(last), first))
+        return min(ways, key=weight)
     return _square(first) or multiplied(transposed(Ones(index=first.axes[0])), first)
 
 
@@ -374,13 +392,14 @@ def _square(matrix: Matrix) -> Matrix | None:
 
 
 def _sum(terms: list[Matrix]) -> Matrix:
-    """A + B + 𝟏 bᵀ − C: what is the same in all rows or columns behind the rest, negative terms last."""
+    """A + B + 𝟏 bᵀ − C: what is the same in all rows or columns behind the rest, negative terms last. W x + b."""
     most = max(map(_rank, terms))
 
-    def place(term: Matrix) -> tuple[bool, bool]:
+    def place(term: Matrix) -> tuple[bool, ...]:
         factor = term.factor if isinstance(term, Scale) else Integer(1)
         negative = bool(factor.could_extract_minus_sign())
-        return negative, not is_number(term) and _rank(term) < most
+        spread = not is_number(term) and _rank(term) < most
+        return negative, spread, most == 1 and not isinstance(term, Product)
 
     return Sum(_aligned(sorted(terms, key=place)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from functools import singledispatchmethod
 from typing import ClassVar
@@ -163,7 +163,8 @@ class _Matrices(ABC):
 
     @part.register
     def _(self, matrix: Product) -> _Part:
-        return self.side_by_side(self.within(p, _Level.POWER) for p in matrix.parts), _Level.PRODUCT
+        parts = [self.within(p, _Level.POWER) for p in matrix.parts]
+        return self.write.juxtapose(parts), _Level.PRODUCT
 
     @part.register
     def _(self, matrix: Summation) -> _Part:
@@ -174,22 +175,18 @@ class _Matrices(ABC):
     def _(self, matrix: Scale) -> _Part:
         of, *scalars = matrix.parts
         own = self.write.order.quotient(matrix.factor)
-        above = [self.write_factor(f) for f in own.numerator]
-        below = [self.write_factor(f) for f in own.denominator]
+        above = [self.write.write(f) for f in own.numerator]
+        below = [self.write.write(f) for f in own.denominator]
         for scalar in scalars:
-            divides = isinstance(scalar, Power) and scalar.exponent.is_negative
+            divides = _divides(scalar)
             kept = raised(scalar, Integer(-1)) if divides else scalar
-            (below if divides else above).append(self.within(kept, _Level.POWER))
-        if below:
-            numerator = Piece(self.side_by_side(above) if above else "1")
-            level = Level.PRODUCT if len(below) > 1 else Level.ATOM
-            fraction = self.write.fraction(numerator, Piece(self.side_by_side(below), level))
-            whole = fraction.level >= Level.PRODUCT
-            above = [fraction.text if whole else self.write.brackets(fraction.text)]
+            (below if divides else above).append(Piece(self.within(kept, _Level.POWER)))
+        factors = [self.write.fraction(self.one(above), self.one(below))] if below else above
+        head = self.write.juxtapose([self.write.closed(f) for f in factors])
         body, binds = self.part(of)
         if body.startswith("1" + self.OVER):
-            return self.side_by_side(above) + body[1:], _Level.ENTRYWISE
-        text = self.side_by_side([*above, self.within(of, _Level.ENTRYWISE)])
+            return head + body[1:], _Level.ENTRYWISE
+        text = self.write.juxtapose([head, self.within(of, _Level.ENTRYWISE)])
         return text, _Level.ENTRYWISE if binds == _Level.ENTRYWISE else _Level.PRODUCT
 
     @part.register
@@ -217,7 +214,8 @@ class _Matrices(ABC):
             below = raised(matrix, Integer(-1))
             if matrix.axes != SCALAR:
                 return "1" + self.OVER + self.within(below, _Level.POWER), _Level.ENTRYWISE
-            return self.part(Scale((Scalar(value=Integer(1)), matrix), factor=Integer(1)))
+            fraction = self.write.fraction(Piece("1"), Piece(self.within(below, _Level.POWER)))
+            return fraction.text, _LEVELS[fraction.level]
         if matrix.axes != SCALAR:
             exponent = self.write(matrix.exponent)
             return self.power(self.within(base, _Level.ATOM), exponent), _Level.POWER
@@ -260,12 +258,11 @@ class _Matrices(ABC):
             return self.norm(self(left)), _Level.POWER
         return self.inner(self(left), self(right)), _Level.ATOM
 
-    def write_factor(self, factor: Expr) -> str:
-        piece = self.write.write(factor)
-        return self.write.brackets(piece.text) if piece.level < Level.PRODUCT else piece.text
-
-    def side_by_side(self, factors: Iterable[str]) -> str:
-        return self.write.juxtapose(list(factors))
+    def one(self, pieces: list[Piece]) -> Piece:
+        """Factors as one piece."""
+        if not pieces:
+            return Piece("1")
+        return pieces[0] if len(pieces) == 1 else self.write.joined(pieces)
 
 
 def _divides(matrix: Matrix) -> bool:
@@ -340,7 +337,9 @@ class _TextMatrices(_Matrices):
         return f"{text}ᵀ"
 
     def raised(self, base: str, exponent: str) -> str:
-        return f"{base}^({exponent})" if "/" in exponent else base + exponent.translate(_SUPERSCRIPT)
+        return (
+            f"{base}^({exponent})" if "/" in exponent else base + exponent.translate(_SUPERSCRIPT)
+        )
 
     def power(self, base: str, exponent: str) -> str:
         return f"{base}^∘{exponent}" if exponent.isdigit() else f"{base}^∘({exponent})"

@@ -77,7 +77,7 @@ class LatexWriter(Writer):
     def fraction(self, numerator: Piece, denominator: Piece) -> Piece:
         if max(width(numerator.text), width(denominator.text)) < WIDEST_FRACTION:
             return Piece(rf"\frac{{{numerator.text}}}{{{denominator.text}}}", Level.POWER)
-        above, below = self._closed(numerator), self._closed(denominator, Level.POWER)
+        above, below = self.closed(numerator), self.closed(denominator, Level.POWER)
         return Piece(rf"{above} \mathbin{{\big/}} {below}", Level.FRACTION)
 
     def power(self, base: Piece, exponent: Expr) -> Piece:

@@ -60,9 +60,9 @@ class TextWriter(Writer):
 
     def fraction(self, numerator: Piece, denominator: Piece) -> Piece:
         bar = "/" if numerator.text.isdigit() and denominator.text.isdigit() else " / "
-        head = self._closed(numerator) + bar
+        head = self.closed(numerator) + bar
         open_end = head + self._bracketed(denominator, Level.POWER)
-        return Piece(open_end, Level.FRACTION, head + self._closed(denominator, Level.POWER))
+        return Piece(open_end, Level.FRACTION, head + self.closed(denominator, Level.POWER))
 
     def power(self, base: Piece, exponent: Expr) -> Piece:
         below = self._bracketed(base, Level.ATOM)
