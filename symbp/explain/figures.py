@@ -33,7 +33,9 @@ def network_graph(adjoint: AdjointProgram, write: Notation) -> Graph:
         equation = "" if expr is None else _formula(expr, adjoint, write)
         return Node(name, kind, title, plain, equation, max(1, paths.get(name, 0)))
 
-    nodes = {d.name: node(d.name, d.kind) for d in program.declarations.values() if d.kind != "defined"}
+    nodes = {
+        d.name: node(d.name, d.kind) for d in program.declarations.values() if d.kind != "defined"
+    }
     for eq in program.equations:
         for name in _reads(eq.expr, program):
             if name not in nodes:  # of a recurrence: every other tensor stands before its readers

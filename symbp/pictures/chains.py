@@ -13,10 +13,17 @@ from symbp.pictures.graph import Chain
 
 
 MARGIN = 8.0
-WIDEST, WIDEST_OF_LONG = 560.0, 760.0  # of a row; the second of a product that fills more than three
+WIDEST, WIDEST_OF_LONG = (
+    560.0,
+    760.0,
+)  # of a row; the second of a product that fills more than three
 BETWEEN = 22.0  # two ovals, with a dot there
 PADDING = 12.0  # around a factor in its oval
-BELOW, LANE, CORNER = 16.0, 15.0, 9.0  # an arrow below its row, another below that, and the radius of its corners
+BELOW, LANE, CORNER = (
+    16.0,
+    15.0,
+    9.0,
+)  # an arrow below its row, another below that, and the radius of its corners
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,9 @@ def _pieces(knots: list[Knot], offset: float) -> tuple[tuple[Point, Point, Point
     pieces = []
     for a, b in pairwise(knots):
         reach_a = reach_b = (b.y - a.y) / 2
-        if a.way != b.way:  # a turn: the outer of two arrows reaches further, to 3/4 of its control points
+        if (
+            a.way != b.way
+        ):  # a turn: the outer of two arrows reaches further, to 3/4 of its control points
             outer = -offset if (b.x > a.x) == (a.way > 0) else offset
             reach_a = a.way * (a.reach + outer) * 4 / 3
             reach_b = -reach_a

@@ -223,10 +223,17 @@ class _Plan:
         leave, enter = self.ports[edge, 0], self.ports[edge, -1]
         turns = self._turns(edge) if edge in self.back else {}
         reaches = [self._reach(row, across) for row, across in turns.items()] or [0.0, 0.0]
-        knots = [Knot(leave, source.bottom), Knot(leave, self._base(self.boxes[edge.source].row), 1, reaches[0])]
+        knots = [
+            Knot(leave, source.bottom),
+            Knot(leave, self._base(self.boxes[edge.source].row), 1, reaches[0]),
+        ]
         for slot in self.ways[edge][1:-1] if turns else self.ways[edge]:
             top, base = self.tops[slot.row], self._base(slot.row)
-            knots += [Knot(slot.x, y, -1) for y in (base, top)] if turns else [Knot(slot.x, y) for y in (top, base)]
+            knots += (
+                [Knot(slot.x, y, -1) for y in (base, top)]
+                if turns
+                else [Knot(slot.x, y) for y in (top, base)]
+            )
         knots[-1] = replace(knots[-1], reach=reaches[1])
         knots += [Knot(enter, self.tops[self.boxes[edge.target].row]), Knot(enter, target.top)]
         return Route(edge, tuple(knots))
@@ -238,7 +245,13 @@ class _Plan:
         """Of all arrows that leave the box and bring an adjoint back."""
         name = box.node.name
         back = [self.ports[e, 0] + APART for e in self.edges if e.source == name and e.partial]
-        return Junction(box.node, min(back), box.x + box.width / 2 - PITCH, box.bottom + SUM - RADIUS, box.bottom)
+        return Junction(
+            box.node,
+            min(back),
+            box.x + box.width / 2 - PITCH,
+            box.bottom + SUM - RADIUS,
+            box.bottom,
+        )
 
 
 def rows_of(graph: Graph, back: Collection[Edge]) -> dict[str, int]:

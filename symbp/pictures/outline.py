@@ -15,8 +15,7 @@ _CLASSES = {
 
 
 def outline(graph: Graph) -> str:
-    """One line for each tensor: what it reads, what reads it; ⊕ marks where adjoints of several paths are added.
-    """
+    """One line for each tensor: what it reads, what reads it; ⊕ marks where adjoints of several paths are added."""
     lines = [*_lines(graph)]
     widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join(

@@ -46,7 +46,9 @@ STYLE = """\
 """
 
 
-def svg(graph: Graph, linked: Collection[str] | None = None, label: str = "The network as a graph") -> str:
+def svg(
+    graph: Graph, linked: Collection[str] | None = None, label: str = "The network as a graph"
+) -> str:
     """A network as a part of an HTML page, which has `STYLE` among its styles; the formulas are LaTeX.
 
     A tensor in `linked` (by default any) leads to the section with the id eq-<tensor>.
@@ -149,10 +151,17 @@ def _at(point: Point) -> str:
 
 def _of_chain(found: Placed) -> Iterator[str]:
     for mark in found.marks:
-        yield _formulas(mark.content, mark.x - mark.content.width / 2, mark.y - mark.content.height / 2, mark.content.width)
+        yield _formulas(
+            mark.content,
+            mark.x - mark.content.width / 2,
+            mark.y - mark.content.height / 2,
+            mark.content.width,
+        )
     for oval in found.ovals:
         yield (
             f'<ellipse cx="{oval.x:.1f}" cy="{oval.y:.1f}" rx="{oval.width / 2:.1f}" ry="{oval.height / 2:.1f}"/>'
-            + _formulas(oval.content, oval.x - oval.width / 2, oval.y - oval.content.height / 2, oval.width)
+            + _formulas(
+                oval.content, oval.x - oval.width / 2, oval.y - oval.content.height / 2, oval.width
+            )
         )
     yield f'<g class="adjoint way">{_arrow(found.arrow)}</g>'

@@ -31,7 +31,10 @@ PREAMBLE = r"""\usepackage{tikz}
 UNIT = 0.75  # points to a pixel: type of 15, 13 and 12 pixels is then \normalsize, \small and \footnotesize
 WIDTH, HEIGHT = 455.0, 620.0  # points; the room of a page, less that of a caption
 MODEST = 240.0  # height of a picture that leaves room for text
-COMFORTABLE, SMALLEST = 0.72, 0.6  # scales: what stands alone on a page, and then says all, may be smaller
+COMFORTABLE, SMALLEST = (
+    0.72,
+    0.6,
+)  # scales: what stands alone on a page, and then says all, may be smaller
 
 _FONTS = {TITLE: r"\normalsize", EQUATION: r"\small", LABEL: r"\footnotesize"}
 
@@ -126,7 +129,9 @@ def _arrow(curve: Curve, style: str) -> Iterator[str]:
 def _head(tip: Point, way: int, colour: str) -> str:
     x, y = tip
     back = y - way * (HEAD + 1)
-    return rf"\fill[{colour}] {_at(tip)} -- {_at((x - 3.5, back))} -- {_at((x + 3.5, back))} -- cycle;"
+    return (
+        rf"\fill[{colour}] {_at(tip)} -- {_at((x - 3.5, back))} -- {_at((x + 3.5, back))} -- cycle;"
+    )
 
 
 def _at(point: Point) -> str:
