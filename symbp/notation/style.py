@@ -83,8 +83,12 @@ class Latex:
         return notation.enclose("(", formula, ")")
 
     def shape(self, sizes: tuple[Expr, ...]) -> str:
-        product = r" \times ".join(map(self.formula, sizes))
-        return self.inline(product) if sizes else "scalar"
+        write = self._factor if len(sizes) > 1 else self.formula
+        return self.inline(r" \times ".join(map(write, sizes))) if sizes else "scalar"
+
+    def _factor(self, size: Expr) -> str:
+        formula = self.formula(size)
+        return self.brackets(formula) if size.is_Add else formula
 
     def inline(self, formula: str) -> str:
         return f"${formula}$"
@@ -165,7 +169,12 @@ class Text:
         return f"({formula})"
 
     def shape(self, sizes: tuple[Expr, ...]) -> str:
-        return " × ".join(map(self.formula, sizes)) if sizes else "scalar"
+        write = self._factor if len(sizes) > 1 else self.formula
+        return " × ".join(map(write, sizes)) if sizes else "scalar"
+
+    def _factor(self, size: Expr) -> str:
+        formula = self.formula(size)
+        return self.brackets(formula) if size.is_Add else formula
 
     def inline(self, formula: str) -> str:
         return formula
