@@ -41,7 +41,7 @@ def latex(
     \bar{z}_{i}. A fraction of `widest` glyphs or more is written with a slash. Raises CompilerError
     on a node that has no notation.
     """
-    return _LatexWriter(adjoints or {}, widest)(opened(expr))
+    return LatexWriter(adjoints or {}, widest)(opened(expr))
 
 
 def lhs_latex(
@@ -53,12 +53,12 @@ def lhs_latex(
 
 def sum_latex(indices: tuple[Index, ...], factors: Sequence[str]) -> str:
     r"""\sum over indices (or none) of a product of finished formulas."""
-    writer = _LatexWriter({})
+    writer = LatexWriter({})
     product = writer.juxtapose(factors)
     return f"{writer.operator('sum', indices)} {product}" if indices else product
 
 
-class _LatexWriter(Writer):
+class LatexWriter(Writer):
     def __init__(self, adjoints: Mapping[str, str], widest: float = WIDEST_FRACTION) -> None:
         super().__init__(adjoints)
         self.adjoints = adjoints
@@ -81,7 +81,7 @@ class _LatexWriter(Writer):
     def fraction(self, numerator: Piece, denominator: Piece) -> Piece:
         if max(width(numerator.text), width(denominator.text)) < self.widest:
             return Piece(rf"\frac{{{numerator.text}}}{{{denominator.text}}}", Level.POWER)
-        above, below = self._closed(numerator), self._closed(denominator, Level.POWER)
+        above, below = self.closed(numerator), self.closed(denominator, Level.POWER)
         return Piece(rf"{above} \mathbin{{\big/}} {below}", Level.FRACTION)
 
     def power(self, base: Piece, exponent: Expr) -> Piece:
