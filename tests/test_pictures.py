@@ -380,8 +380,8 @@ def test_every_picture_compiles_and_fits_a_page(tmp_path: Path) -> None:
 
 
 def test_tikz_of_a_large_network_shows_tensors_alone() -> None:
-    assert r"\sum" in tikz(drawn("mlp"))
-    large = tikz(drawn("gpt2"))
+    assert r"\sum" in tikz(drawn("mlp")).text
+    large = tikz(drawn("gpt2")).text
     assert r"\sum" not in large and all(n.title in large for n in drawn("gpt2").nodes)
     chain = longest_chain(zoo("mlp"), Latex(zoo("mlp")))
-    assert chain is not None and chain_tikz(chain).count("ellipse") == len(chain.factors)
+    assert chain is not None and chain_tikz(chain).text.count("ellipse") == len(chain.factors)

@@ -68,8 +68,8 @@ def longest_chain(adjoint: AdjointProgram, write: Notation) -> Chain | None:
     factors = [_symbol(above, below, adjoint, write) for above, below in zip(found, found[1:])]
     first, last = (_bare(found[k], adjoint, write) for k in (0, -1))
     if program.loss is None:
-        factors.insert(0, write.partial(write.loss, first))
-    return Chain(write.partial(write.loss, last), tuple(factors), found)
+        factors.insert(0, write.partial(write.result, first))
+    return Chain(write.partial(write.result, last), tuple(factors), found)
 
 
 def _edges(adjoint: AdjointProgram, write: Notation) -> Iterator[Edge]:

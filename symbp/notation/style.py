@@ -20,6 +20,7 @@ class Notation(Protocol):
     """How one kind of document writes things. Formulas are bare; `inline` sets one in a line of prose."""
 
     loss: str  # the left side of the loss's equation
+    result: str  # what is differentiated, as it stands in a derivative
 
     def __init__(self, adjoint: AdjointProgram) -> None: ...
 
@@ -51,7 +52,7 @@ class Notation(Protocol):
 
 
 class Latex:
-    loss = r"\mathcal{L}"
+    loss = result = r"\mathcal{L}"
     widest: ClassVar[float] = WIDEST_FRACTION  # glyphs in a fraction
 
     def __init__(self, adjoint: AdjointProgram) -> None:
@@ -150,7 +151,7 @@ def _escaped(text: str) -> str:
 
 class Text:
     scalar = "L"
-    loss = "loss"
+    loss, result = "loss", "L"
     legend = "∂L/∂z is the adjoint of z, the total derivative; ∂y/∂z is the local partial of one equation."
 
     def __init__(self, adjoint: AdjointProgram) -> None:
