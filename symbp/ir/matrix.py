@@ -264,6 +264,8 @@ def raised(matrix: Matrix, exponent: Expr) -> Matrix:
     """Each entry to a power."""
     if exponent == 1:
         return matrix
+    if isinstance(matrix, Scalar):
+        return Scalar(value=matrix.value**exponent)
     if isinstance(matrix, Power) and exponent == -1:
         return raised(matrix.parts[0], -matrix.exponent)
     return Power((matrix,), exponent=exponent)

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from symbp.notation import display
 from symbp.notation.names import literal
-from symbp.pages.blocks import Block, Code, Display, Row, Section
+from symbp.pages.blocks import Block, Code, Display, Figure, Row, Section
+from symbp.pages.templates import environment
+from symbp.pictures.tikz import PREAMBLE, picture
+
+# braces belong to LaTeX
+_MARKS = {
+    "block_start_string": "<%", "block_end_string": "%>", "variable_start_string": "<<",
+    "variable_end_string": ">>", "comment_start_string": "<#", "comment_end_string": "#>",
+}  # fmt: skip
 
 
 def latex_page(title: str, sections: Sequence[Section]) -> str:
     """A complete document for pdflatex; every string is LaTeX already, except code."""
-    template = _environment().get_template("derivation.tex.jinja")
-    return template.render(title=title, sections=[_latex_section(s) for s in sections])
+    template = environment("latex", **_MARKS).get_template("derivation.tex.jinja")
+    drawn = any(isinstance(block, Figure) for section in sections for block in section.blocks)
+    return template.render(
+        title=title,
+        preamble=PREAMBLE if drawn else "",
+        sections=[_latex_section(s) for s in sections],
+    )
 
 
 CODE = 0.75  # the width of a character of code, in glyphs
@@ -49,6 +59,8 @@ def _blocks(blocks: Sequence[Block]) -> Iterator[object]:
             if not beside:
                 yield _Lines(block.kind, tuple(_typewriter(line) for line in block.lines))
             beside = False
+        elif isinstance(block, Figure):
+            yield {"kind": block.kind, "picture": picture(block.picture), "caption": block.caption}
         else:
             yield block
 
@@ -106,26 +118,3 @@ def _typewriter(line: str) -> str:
     code = line.lstrip(" ")
     indent = rf"\hspace*{{{0.5 * (len(line) - len(code))}em}}" if len(code) < len(line) else ""
     return indent + "".join(_QUOTES.get(character) or literal(character) for character in code)
-
-
-def _environment() -> Environment:
-    """Templates of the package where it is installed, else of the checkout around it.
-
-    Their marks are << >> and <% %>, because braces belong to LaTeX.
-    """
-    package = Path(__file__).parent.parent
-    folders = [package / "_templates" / "latex", package.parent / "templates" / "latex"]
-    return Environment(
-        loader=FileSystemLoader(folders),
-        undefined=StrictUndefined,
-        autoescape=False,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        block_start_string="<%",
-        block_end_string="%>",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        comment_start_string="<#",
-        comment_end_string="#>",
-    )
