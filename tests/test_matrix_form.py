@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
-from sympy import Add, Expr, Ge, Gt, Idx, Integer, Mul, Pow, Symbol, exp, log, sqrt, tanh
+from sympy import Abs, Add, Expr, Ge, Gt, Idx, Integer, Mul, Pow, Symbol, exp, log, sqrt, tanh
 
 from symbp import derive
 from symbp.ir import matrix as m
-from symbp.ir.functions import Largest
+from symbp.ir.functions import Largest, SafeInverse
 from symbp.ir.nodes import Cases, Delta, Entry, Head, Iverson, Reduce, Slope, free_indices, size_of
 from symbp.ir.program import unshifted
 from symbp.matrices import matrix_form
@@ -255,6 +255,22 @@ def test_latex() -> None:
     adjoints = {"dz1": "z1", "dW": "W"}
     assert matrix_latex(form.left, adjoints) == r"\bar{W}"
     assert matrix_latex(form.right, adjoints) == r"\bar{z}^{(1)\top}\, x^{(1)}"
+    expr = total(Iverson(Gt(Entry("z1", s, i), 0)) * at("x"), s)
+    form = matrix_form("y", (i, j), expr)
+    assert form is not None
+    assert matrix_latex(form.right) == r"\mathbf{1}\bigl[z^{(1)} > 0\bigr]^{\top}\, x"
+
+
+def test_marks_that_mean_something_else_of_matrices() -> None:
+    """|A| is a determinant, A⁺ the pseudo-inverse, and A² is A A: entry by entry they are written otherwise."""
+    for function, text in (
+        (Abs, "abs(W) u"),
+        (SafeInverse, "W^∘(+) u"),
+        (lambda e: e**2, "W^∘2 u"),
+    ):
+        form = matrix_form("y", (i,), total(function(at("W")) * at("u"), j))
+        assert form is not None
+        assert matrix_text(form.right) == text
 
 
 @pytest.mark.parametrize(
