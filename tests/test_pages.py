@@ -204,7 +204,7 @@ def test_a_condition_breaks_at_its_relations() -> None:
         r"\bigl[\mathrm{first} + \mathrm{second} = \mathrm{third} \land \mathrm{fourth} > 0\bigr]"
     )
     pieces = display.pieces(condition, 14)
-    assert [p.split(" ")[0] for p in pieces[1:]] == ["=", r"\land"]
+    assert [p.split(" ")[0] for p in pieces[1:]] == ["+", "=", r"\land"]
     assert display.pieces("a = b", 1) == ["a = b"], (
         "outside brackets a relation holds an equation together"
     )
