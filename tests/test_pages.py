@@ -103,6 +103,7 @@ def test_a_page_is_well_formed_and_whole(name: str) -> None:
     page = check_page(text)
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
     assert page.tags["h1"] == page.tags["nav"] == page.tags["main"] == 1
+    assert text[: text.index("</head>")].count("<title>") == 1
     assert "\\" not in page.text.replace("\\n", ""), "LaTeX that was not converted"
     assert derived(name).document("html") == text
 
@@ -196,6 +197,17 @@ def test_a_wide_piece_is_cut_further() -> None:
     pieces = display.pieces(r"\, ".join(factors), 20)
     assert len(pieces) > 2 and all(display.width(p) <= 25 for p in pieces)
     assert all(p.startswith(r"\cdot ") for p in pieces[1:])
+
+
+def test_a_condition_breaks_at_its_relations() -> None:
+    condition = (
+        r"\bigl[\mathrm{first} + \mathrm{second} = \mathrm{third} \land \mathrm{fourth} > 0\bigr]"
+    )
+    pieces = display.pieces(condition, 14)
+    assert [p.split(" ")[0] for p in pieces[1:]] == ["+", "=", r"\land"]
+    assert display.pieces("a = b", 1) == ["a = b"], (
+        "outside brackets a relation holds an equation together"
+    )
 
 
 def test_signs_are_set_as_latex_sets_them() -> None:
