@@ -202,6 +202,7 @@ def test_signs_are_set_as_latex_sets_them() -> None:
     assert "<mo>=</mo>" in mathml(r"{} = a") and "<mrow />" in mathml(r"{} = a")
     assert "<msup>" not in mathml("s'")
     assert "<mi>loss</mi>" in mathml(r"\mathrm{loss}")
+    assert "<mtext>größe_</mtext>" in mathml(r"\text{größe\_}")
     assert "<munder>" in mathml(r"\max_{c} z", block=True)
     assert "<mo><" not in mathml(r"a \mathbin{\big/} b").replace("</mo><", "")
 
