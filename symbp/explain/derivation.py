@@ -50,12 +50,11 @@ def _chain(author: Author) -> Iterator[Block]:
     chain = longest_chain(author.adjoint, author.write)
     if chain is not None:
         yield Prose(
-            "Along one path of the network the partials are multiplied, with a sum over the indices that "
-            "neighbours share; a derivative is the sum of such products over all paths. The longest path:"
+            "Along a path through the network the partials are multiplied, with a sum over the indices that neighbours "
+            "share, and a derivative is the sum of such products over all paths. The arrow shows how one is built up, "
+            "here along the longest path:"
         )
-        yield Figure(
-            chain, "From the last factor back to the first: so the derivative is built up."
-        )
+        yield Figure(chain, "")
 
 
 def _section(title: str, blocks: Iterable[Block]) -> tuple[Section, ...]:

@@ -22,7 +22,7 @@ _WIDTHS = {
     r"\sum": 3.0, r"\prod": 2.6, r"\infty": 2.0, r"\bigl": 0.2, r"\bigr": 0.2, r"\Bigl": 0.5, r"\Bigr": 0.5,
     r"\big": 0.2, r"\mathbin": 1.0,
     r"\biggl": 0.8, r"\biggr": 0.8, r"\quad": 2.0, r"\{": 1.0, r"\}": 1.0, "&": 2.0, "$": 0.0, "m": 1.6, "w": 1.4,
-    **dict.fromkeys(["+", "-", "=", "<", ">", r"\le", r"\ge", r"\ne", r"\cdot", r"\land", r"\lor"], _WIDE),
+    **dict.fromkeys(["+", "-", "=", "<", ">", r"\checked", r"\le", r"\ge", r"\ne", r"\cdot", r"\land", r"\lor"], _WIDE),
     **dict.fromkeys([r"\bar", r"\overline", r"\hat", r"\widehat", r"\tilde", r"\widetilde"], 0.0),
     **dict.fromkeys([r"\mathrm", r"\mathcal", r"\text", r"\operatorname"], 0.0),
     **dict.fromkeys([r"\sin", r"\cos", r"\tan", r"\log", r"\exp", r"\max", r"\min"], 3.3),
