@@ -141,7 +141,7 @@ def test_the_chain_of_a_layer_begins_with_the_adjoint_of_its_output() -> None:
     net.output(y)
     adjoint = derived(net)
     chain = longest_chain(adjoint, Text(adjoint))
-    assert chain == Chain("∂loss/∂w", ("∂loss/∂y", "∂y/∂w"), ("y", "w"))
+    assert chain == Chain("∂L/∂w", ("∂L/∂y", "∂y/∂w"), ("y", "w"))
 
 
 # Where it stands

@@ -21,7 +21,6 @@ class Notation(Protocol):
     """How one kind of document writes things. Formulas are bare; `inline` sets one in a line of prose."""
 
     loss: str  # the left side of the loss's equation
-    result: str  # what is differentiated, as it stands in a derivative
 
     def __init__(self, adjoint: AdjointProgram) -> None: ...
 
@@ -55,7 +54,7 @@ class Notation(Protocol):
 
 
 class Latex:
-    loss = result = r"\mathcal{L}"
+    loss = r"\mathcal{L}"
     widest: ClassVar[float] = WIDEST_FRACTION  # glyphs in a fraction
 
     def __init__(self, adjoint: AdjointProgram) -> None:
@@ -157,7 +156,7 @@ def _escaped(text: str) -> str:
 
 class Text:
     scalar = "L"
-    loss, result = "loss", "L"
+    loss = "loss"
     legend = "∂L/∂z is the adjoint of z, the total derivative; ∂y/∂z is the local partial of one equation."
 
     def __init__(self, adjoint: AdjointProgram) -> None:
