@@ -157,7 +157,10 @@ def _escaped(text: str) -> str:
 class Text:
     scalar = "L"
     loss = "loss"
-    legend = "∂L/∂z is the adjoint of z, the total derivative; ∂y/∂z is the local partial of one equation."
+    legend = (
+        "∂L/∂z is the adjoint of z, the total derivative, as a matrix dz; "
+        "∂y/∂z is the local partial of one equation."
+    )
 
     def __init__(self, adjoint: AdjointProgram) -> None:
         self.adjoints = {name: tensor for tensor, name in adjoint.adjoint_names().items()}
