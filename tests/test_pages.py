@@ -199,6 +199,17 @@ def test_a_wide_piece_is_cut_further() -> None:
     assert all(p.startswith(r"\cdot ") for p in pieces[1:])
 
 
+def test_a_condition_breaks_at_its_relations() -> None:
+    condition = (
+        r"\bigl[\mathrm{first} + \mathrm{second} = \mathrm{third} \land \mathrm{fourth} > 0\bigr]"
+    )
+    pieces = display.pieces(condition, 14)
+    assert [p.split(" ")[0] for p in pieces[1:]] == ["+", "=", r"\land"]
+    assert display.pieces("a = b", 1) == ["a = b"], (
+        "outside brackets a relation holds an equation together"
+    )
+
+
 def test_signs_are_set_as_latex_sets_them() -> None:
     assert "<mo>=</mo>" in mathml(r"{} = a") and "<mrow />" in mathml(r"{} = a")
     assert "<msup>" not in mathml("s'")
