@@ -71,7 +71,7 @@ class Author:
 
     def price(self, cost: Cost) -> str:
         """What something costs, a row where it falls apart into equal rows; nothing is said of what does not grow."""
-        if cost.order == 1:
+        if cost.order.is_number:
             return ""
         row = cost.a_row
         text = self.write.inline(big_o(row or cost, self.write, self.program.indices))

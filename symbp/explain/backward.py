@@ -94,7 +94,9 @@ def _paths(author: Author, a: Adjoint) -> Iterator[Block]:
 
 
 def _of_next_step(author: Author, a: Adjoint) -> Iterator[Row]:
-    """The adjoint as a recurrence: what the next step adds in terms of that step's own adjoints."""
+    """The adjoint of a state as a recurrence: what the next step adds in terms of that step's own adjoints."""
+    if a.tensor not in {s.source for s in author.program.shifts}:
+        return
     found = {b.name: b for b in author.adjoint.shifts}
     adds = {x.name: x for x in author.adjoint.adjoints}
 

@@ -18,6 +18,7 @@ from symbp.ir.matrix import (
     MatrixForm,
     Ones,
     Power,
+    Product,
     Tensor,
     Unit,
     nodes,
@@ -41,7 +42,11 @@ def forms(view: View) -> dict[str, MatrixForm]:
         if name in view.hidden or (name not in adjoints and name not in final):
             continue
         whole = unshifted(expr, program, adjoint.shifts)
-        if (form := matrix_form(name, indices, whole, adjoints, steps)) is not None:
+        form = matrix_form(name, indices, whole, adjoints, steps)
+        # entry by entry, slices of a larger array say no more than its entries
+        if form is not None and (
+            not form.each or any(isinstance(n, Product) for n in nodes(form.right))
+        ):
             found[name] = form
     return found
 
@@ -52,7 +57,7 @@ def legend(found: Iterable[MatrixForm], write: Notation) -> Iterator[str]:
     if not kinds:
         return
     yield (
-        "A formula without indices is of matrices; a tensor with one index is a column"
+        "Formulas without indices are of matrices; a tensor with one index is a column"
         f"{', and functions apply to each entry' if Apply in kinds else ''}."
     )
     i, j = Idx("i"), Idx("j")

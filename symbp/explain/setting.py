@@ -60,8 +60,7 @@ def conventions(author: Author, brief: bool) -> Iterator[Block]:
     if not brief and author.program.indices:
         big = write.inline(big_o(entries_of(author.program.indices[:1]), write))
         words.append(
-            f"Costs, such as {big}, count arithmetic operations; a row is one value of the indices that all tensors of "
-            "a formula share."
+            f"Costs such as {big} count operations; a row is one value of the indices that all tensors share."
         )
     yield Prose(" ".join(words))
     if not brief and (signs := list(legend(author.forms.values(), write))):

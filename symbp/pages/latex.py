@@ -24,9 +24,7 @@ TEXT = 482.0  # the width of a page
 NARROW = 240.0  # of a picture that leaves room beside it
 MARGIN = 30.0  # around it
 CAPTION = 45.0  # the height of one, with a title
-SLACK = (
-    90.0  # by which what stands beside it may be higher, as estimated: rather too high than too low
-)
+SLACK = 170.0  # by which what stands beside may be higher: heights are estimated, rather too high
 TALL, LOW = 25.0, 14.0  # lines of formulas with and without what stands above or below
 LINE = 12.0  # of prose
 
