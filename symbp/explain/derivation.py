@@ -51,8 +51,8 @@ def _chain(author: Author) -> Iterator[Block]:
     chain = longest_chain(author.adjoint, author.write)
     if chain is not None:
         yield Prose(
-            "Along a path the partials are multiplied, and summed over the indices that neighbours share; a derivative is "
-            "the sum of such products over all paths. The arrow shows how one is built up, along the longest:"
+            "Along a path the partials are multiplied, and summed over the indices that neighbours share; a derivative "
+            "is the sum of such products over all paths. The arrow shows how one is built up, along the longest:"
         )
         yield Figure(chain, "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 
 from symbp.notation import display
 from symbp.pages.aligned import Aligned, typewriter
@@ -27,6 +27,8 @@ CAPTION = 45.0  # the height of one, with a title
 SLACK = 170.0  # by which what stands beside may be higher: heights are estimated, rather too high
 TALL, LOW = 25.0, 14.0  # lines of formulas with and without what stands above or below
 LINE = 12.0  # of prose
+
+LONG = 16  # rows from which on a table is folded
 
 WIDE = Aligned()
 
@@ -71,7 +73,7 @@ def _height(section: Section, line: float) -> float:
         if isinstance(block, Prose):
             total += LINE * math.ceil(0.8 * display.prose_width(block.text) / line) + LINE / 3
         elif isinstance(block, Table):
-            total += LINE * (len(block.rows) + 1.5)
+            total += LINE * (len(_folded(block).rows) + 1.5)
         elif isinstance(block, Code):
             total += LINE * len(block.lines)
         elif isinstance(block, Display):
@@ -113,4 +115,17 @@ def _blocks(blocks: Sequence[Block], aligned: Aligned) -> Iterator[object]:
             drawing = picture(block.picture)
             yield {"kind": block.kind, "picture": drawing.text, "caption": block.caption}
         else:
-            yield block
+            yield _folded(block) if isinstance(block, Table) else block
+
+
+def _folded(table: Table) -> Table:
+    """A long table as two halves side by side."""
+    count = len(table.rows)
+    if count < LONG:
+        return table
+    half = (count + 1) // 2
+    empty = ("",) * len(table.head)
+    pairs = zip_longest(table.rows[:half], table.rows[half:], fillvalue=empty)
+    return Table(
+        (*table.head, "", *table.head), tuple((*left, "", *right) for left, right in pairs)
+    )
