@@ -104,14 +104,27 @@ class Author:
 
     def reason(self, step: Step) -> str:
         """Why a step holds: its rule, and at the first use the identity applied."""
-        return self.told(step.rule, step.reason) or self.write.prose(step.rule)
+        return self.told(step.rule, step.reason) or self.named(step.rule)
 
     def told(self, rule: str, reason: str) -> str:
         """A rule with its reason, where that was not given before."""
         if not reason or reason in self._told:
             return ""
         self._told.add(reason)
-        return self.write.prose(f"{rule}: {reason}")
+        return f"{self.named(rule)}: {self.write.prose(reason)}"
+
+    def named(self, rule: str) -> str:
+        """A rule as prose; a tensor, or an adjoint, that it ends in, as a symbol."""
+        words, _, last = rule.rpartition(" ")
+        name = last.removeprefix("∂L/∂")
+        if not words or name not in self.program.declarations:
+            return self.write.prose(rule)
+        symbol = self.names.get(name, "") if name != last else name
+        return (
+            f"{self.write.prose(words)} {self.symbol(Entry(symbol))}"
+            if symbol
+            else self.write.prose(rule)
+        )
 
 
 def grouped(items: Iterable[T], key: Callable[[T], K]) -> Iterable[tuple[K, list[T]]]:
