@@ -278,6 +278,20 @@ class Network:
             order=order,
         )
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the equations so far."""
+        from symbp.notebook import network_html
+
+        return network_html(self.name, self._written(), self._declarations.values())
+
+    def _repr_latex_(self) -> str:
+        from symbp.notebook import network_latex
+
+        return network_latex(self._written(), self._declarations.values())
+
+    def _written(self) -> list[Equation]:
+        return [*self._equations, *([self._loss] if self._loss else [])]
+
     def _declaration(
         self, name: str, kind: Kind, indices: tuple[Any, ...], **more: Any
     ) -> Declaration:

@@ -179,33 +179,35 @@ def _adjoint(
     steps: list[Expr],
 ) -> Adjoint:
     indices = program.indices_of(tensor)
-    rule, chain, opened, total = list(steps), list(steps), list(steps), list(steps)
+    forms = rule, short, chain, opened, total = [[*steps] for _ in range(5)]
     for p in found:
-        # ∂y[I]/∂z[J] with J the indices of z, and I renamed out of their way
-        apart = _apart(p.output_indices, {*indices, *p.input_indices}, program.indices)
+        # ∂y[I]/∂z[J] with J the indices of z, and I those of y: some of J, or renamed out of their way
         at = dict(zip(p.input_indices, indices))
-        summed = tuple(apart.get(i, i) for i in p.output_indices)
-        above = substitute(_upstream(program, p, names), apart)
-        local = substitute(substitute(p.expr, apart), at)
-        own = Entry(tensor, *indices)
-        rate = Rate(Entry(p.output, *(apart.get(i, i) for i in p.output_indices)), own)
-        rule.append(sum_over(above * rate, summed))
-        chain.append(sum_over(above * local, summed))
+        met = {i: at[j] for j, i in p.diagonal.items()}
+        others = tuple(i for i in p.output_indices if i not in met)
+        apart = _apart(others, {*indices, *p.input_indices}, program.indices)
+        places = {**at, **apart, **met}
+        summed = tuple(apart.get(i, i) for i in others)
+        above = substitute(_upstream(program, p, names), places)
+        rate = Rate(Entry(p.output, *p.output_indices), Entry(tensor, *p.input_indices))
+        rule.append(_over_all(program, p, names, rate, indices))
+        short.append(sum_over(above * substitute(rate, places), summed))
+        chain.append(sum_over(above * substitute(p.expr, places), summed))
         for delta, coefficient in p.terms:
-            product = substitute(substitute(delta * coefficient, apart), at)
-            opened.append(sum_over(above * product, summed))
-            total.append(contract(above * product, summed))
+            product = above * substitute(delta * coefficient, places)
+            opened.append(sum_over(product, summed))
+            total.append(contract(product, summed))
     if tensor in seeds:
-        for form in (rule, chain, opened, total):
+        for form in forms:
             form.append(Entry(seeds[tensor], *indices))
     pool = program.indices
-    written, before, products, after = (
-        Add(*(standard_names(term, indices, pool) for term in form))
-        for form in (rule, chain, opened, total)
+    written, diagonal, before, products, after = (
+        Add(*(standard_names(term, indices, pool) for term in form)) for form in forms
     )
     subject = f"∂L/∂{tensor}"
     origin = (
         ("chain rule", "∂L/∂z_j = Σ_i ∂L/∂y_i ∂y_i/∂z_j, for each y that reads z", written),
+        ("diagonal", "∂y_i/∂z_j is 0 unless the indices that both have agree", diagonal),
         ("local partials", "each as derived from its equation", before),
     )
     collapse = (
@@ -226,6 +228,16 @@ def _adjoint(
         steps_along(subject, before, collapse, "differentiate", indices),
         steps_along(subject, whole, origin, "differentiate", indices),
     )
+
+
+def _over_all(
+    program: Program, p: Partial, names: Mapping[str, str], rate: Expr, indices: tuple[Index, ...]
+) -> Expr:
+    """Σ_I ∂L/∂y[I] ∂y[I]/∂z[J] over all places I of y."""
+    apart = _apart(p.output_indices, {*indices, *p.input_indices}, program.indices)
+    above = substitute(_upstream(program, p, names), apart)
+    at = {**dict(zip(p.input_indices, indices)), **apart}
+    return sum_over(above * substitute(rate, at), tuple(apart.get(i, i) for i in p.output_indices))
 
 
 def _contraction(expr: Expr) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 
 LINE = 80.0  # glyphs of average width across the text of a page
 SHORT_LINE = 3.0  # what an empty line costs where a formula is broken; one pair of brackets costs 2
@@ -21,13 +22,19 @@ _WIDTHS = {
     r"\lfloor": 0.8, r"\rfloor": 0.8, r"\lceil": 0.8, r"\rceil": 0.8,
     r"\sum": 3.0, r"\prod": 2.6, r"\infty": 2.0, r"\bigl": 0.2, r"\bigr": 0.2, r"\Bigl": 0.5, r"\Bigr": 0.5,
     r"\big": 0.2, r"\mathbin": 1.0,
-    r"\biggl": 0.8, r"\biggr": 0.8, r"\quad": 2.0, r"\{": 1.0, r"\}": 1.0, "&": 2.0, "$": 0.0, "m": 1.6, "w": 1.4,
-    **dict.fromkeys(["+", "-", "=", "<", ">", r"\le", r"\ge", r"\ne", r"\cdot", r"\land", r"\lor"], _WIDE),
-    **dict.fromkeys([r"\bar", r"\overline", r"\mathrm", r"\mathcal", r"\text", r"\operatorname"], 0.0),
+    r"\biggl": 0.8, r"\biggr": 0.8, r"\quad": 2.0, r"\qquad": 4.0,
+    r"\{": 1.0, r"\}": 1.0, "&": 2.0, "$": 0.0, "m": 1.6, "w": 1.4,
+    **dict.fromkeys(["+", "-", "=", "<", ">", r"\checked", r"\le", r"\ge", r"\ne", r"\cdot", r"\land", r"\lor"], _WIDE),
+    **dict.fromkeys([r"\bar", r"\overline", r"\hat", r"\widehat", r"\tilde", r"\widetilde"], 0.0),
+    **dict.fromkeys([r"\mathrm", r"\mathcal", r"\text", r"\operatorname"], 0.0),
     **dict.fromkeys([r"\sin", r"\cos", r"\tan", r"\log", r"\exp", r"\max", r"\min"], 3.3),
     **dict.fromkeys([r"\sinh", r"\cosh", r"\tanh"], 4.3),
 }  # fmt: skip
-_OPERATORS = ("+", "-", r"\mathbin")
+_HEIGHTS = {"^": 1.25, r"\sum": 1.9, r"\prod": 1.9, r"\max_": 1.5, r"\biggl": 1.8, r"\Bigl": 1.5}
+_RELATIONS = ("=", "<", ">", r"\le", r"\ge", r"\ne", r"\land", r"\lor")
+OPERATORS = ("+", "-", r"\mathbin", *_RELATIONS)
+"""What a line after a break begins with, besides the dot of a product."""
+
 _OPENING = {"(", "[", r"\lvert", r"\lfloor", r"\lceil"}
 _CLOSING = {")", "]", r"\rvert", r"\rfloor", r"\rceil"}
 
@@ -35,6 +42,20 @@ _CLOSING = {")", "]", r"\rvert", r"\rfloor", r"\rceil"}
 def width(formula: str) -> float:
     """How wide a formula is, in glyphs of average width."""
     return _width(_Tokens(formula))
+
+
+def height(formula: str) -> float:
+    """How high a display is, in lines of text: fractions in each other, sums with what they run over, rows of cases."""
+    groups: list[str] = []  # the open braces, by what they are of a fraction
+    deepest, last = 0, ""
+    for token in _TOKEN.findall(formula):
+        if token == "{":
+            groups.append({r"\frac": "above", "bar": "below"}.get(last, ""))
+            deepest = max(deepest, sum(map(bool, groups)))
+        last = "bar" if token == "}" and groups.pop() == "above" else token
+    rows = formula.count(r"\\") + 1 if r"\begin" in formula else 0
+    large = max((lines for mark, lines in _HEIGHTS.items() if mark in formula), default=1.0)
+    return max(large + 0.7 * deepest, 1.4 + 0.7 * deepest if deepest else 1.0, 1.3 * rows)
 
 
 def prose_width(text: str) -> float:
@@ -54,9 +75,19 @@ def lines(formula: str, limit: float = LINE) -> list[str]:
             break
         end, start = chosen
         found.append(formula[:end])
-        operator = "" if formula.startswith(_OPERATORS, start) else r"\cdot "
+        operator = "" if formula.startswith(OPERATORS, start) else r"\cdot "
         formula = operator + formula[start:]
     return [*found, formula]
+
+
+def pieces(formula: str, limit: float) -> list[str]:
+    """The formula cut at every + and − outside brackets, and where a piece is wider than `limit` as by `lines`.
+
+    Side by side the pieces are the formula: a page that knows its own width breaks between them.
+    """
+    cuts = [end for rank, end, _ in _breaks(formula) if rank == 0]
+    found = [formula[a:b].strip() for a, b in zip([0, *cuts], [*cuts, len(formula)])]
+    return [part for piece in found for part in lines(piece, limit)]
 
 
 def _best_break(formula: str, limit: float) -> tuple[int, int] | None:
@@ -73,21 +104,29 @@ def _best_break(formula: str, limit: float) -> tuple[int, int] | None:
     return best
 
 
-def _breaks(formula: str) -> Iterator[tuple[int, int, int]]:
+def _breaks(formula: str) -> Iterator[tuple[float, int, int]]:
     """(rank, end of the line before, start of the line after) wherever the formula may be broken."""
-    braces = brackets = position = 0
-    for token in _TOKEN.findall(formula):
+    tokens = _TOKEN.findall(formula)
+    braces = position = 0
+    brackets = -min(accumulate(map(_depth, tokens), initial=0))  # those open before a rest
+    for token in tokens:
         braces += (token in ("{", r"\begin")) - (token in ("}", r"\end"))
-        brackets += (token in _OPENING) - (token in _CLOSING)
+        brackets += _depth(token)
         spaced = formula[position - 1 : position] == " " and position > 1
         after = position + len(token)
         if braces == 0 and spaced and token in "+-" and formula[after : after + 1] == " ":
             yield 2 * brackets, position - 1, position
+        elif braces == 0 and spaced and brackets and token in _RELATIONS:
+            yield 2 * brackets - 0.5, position - 1, position
         elif braces == 0 and token == r"\,":
             yield 2 * brackets + 1, position, after + 1
         elif braces == 0 and spaced and token == r"\mathbin":
             yield 2 * brackets + 1, position - 1, position
         position = after
+
+
+def _depth(token: str) -> int:
+    return (token in _OPENING) - (token in _CLOSING)
 
 
 class _Tokens:

@@ -2,21 +2,87 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from itertools import takewhile, zip_longest
 
 from symbp.notation import display
-from symbp.notation.names import literal
-from symbp.pages.blocks import Block, Code, Display, Row, Section
+from symbp.pages.aligned import Aligned, typewriter
+from symbp.pages.blocks import Block, Code, Display, Figure, Prose, Section, Table
+from symbp.pages.templates import environment
+from symbp.pictures.tikz import PREAMBLE, picture
+
+# braces belong to LaTeX
+_MARKS = {
+    "block_start_string": "<%", "block_end_string": "%>", "variable_start_string": "<<",
+    "variable_end_string": ">>", "comment_start_string": "<#", "comment_end_string": "#>",
+}  # fmt: skip
+
+# points
+TEXT = 482.0  # the width of a page
+NARROW = 240.0  # of a picture that leaves room beside it
+MARGIN = 30.0  # around it
+CAPTION = 45.0  # the height of one, with a title
+SLACK = 170.0  # by which what stands beside may be higher: heights are estimated, rather too high
+TALL, LOW = 25.0, 14.0  # lines of formulas with and without what stands above or below
+LINE = 12.0  # of prose
+
+LONG = 16  # rows from which on a table is folded
+
+WIDE = Aligned()
 
 
 def latex_page(title: str, sections: Sequence[Section]) -> str:
     """A complete document for pdflatex; every string is LaTeX already, except code."""
-    template = _environment().get_template("derivation.tex.jinja")
-    return template.render(title=title, sections=[_latex_section(s) for s in sections])
+    template = environment("latex", **_MARKS).get_template("derivation.tex.jinja")
+    drawn = any(isinstance(block, Figure) for section in sections for block in section.blocks)
+    width, beside = _beside(sections)
+    narrow = Aligned(display.LINE * (TEXT - width - MARGIN) / TEXT)
+    return template.render(
+        title=title,
+        preamble=PREAMBLE if drawn else "",
+        room=f"{width:.0f}pt",
+        picture=[_latex_section(s) for s in sections[: 1 if beside else 0]],
+        beside=[_latex_section(s, narrow) for s in beside],
+        sections=[_latex_section(s) for s in sections[len(beside) + (1 if beside else 0) :]],
+    )
+
+
+def _beside(sections: Sequence[Section]) -> tuple[float, Sequence[Section]]:
+    """The width of a narrow picture that the document begins with, and the sections that find room beside it."""
+    first = sections[0].blocks if sections else ()
+    if len(first) != 1 or not isinstance(first[0], Figure):
+        return 0.0, ()
+    drawing = picture(first[0].picture)
+    if drawing.width > NARROW:
+        return 0.0, ()
+    width = drawing.width + MARGIN
+    room = drawing.height + CAPTION + SLACK
+    line = display.LINE * (TEXT - width - MARGIN) / TEXT
+    ends = [k for k, s in enumerate(sections) if s.level == 1 and k > 1] + [len(sections)]
+    heights = ((end, sum(_height(s, line) for s in sections[1:end])) for end in ends)
+    fitting = [end for end, _ in takewhile(lambda pair: pair[1] < room, heights)]
+    return width, sections[1 : fitting[-1]] if fitting else ()
+
+
+def _height(section: Section, line: float) -> float:
+    """About how high a section is in lines of so many glyphs."""
+    total = CAPTION / 2 if section.level == 1 else 0.0
+    for block in section.blocks:
+        if isinstance(block, Prose):
+            total += LINE * math.ceil(0.8 * display.prose_width(block.text) / line) + LINE / 3
+        elif isinstance(block, Table):
+            total += LINE * (len(_folded(block).rows) + 1.5)
+        elif isinstance(block, Code):
+            total += LINE * len(block.lines)
+        elif isinstance(block, Display):
+            lines, _ = Aligned(line).lines(block)
+            tall = (any(mark in text for mark in (r"\frac", r"\sum")) for text in lines)
+            total += LINE / 2 + sum(TALL if is_tall else LOW for is_tall in tall)
+        else:
+            total += picture(block.picture).height + CAPTION
+    return total
 
 
 @dataclass(frozen=True)
@@ -27,63 +93,39 @@ class _Lines:
     lines: tuple[str, ...]
 
 
-def _latex_section(section: Section) -> dict[str, object]:
-    return {"title": section.title, "blocks": [_latex_block(b) for b in section.blocks]}
+def _latex_section(section: Section, aligned: Aligned = WIDE) -> dict[str, object]:
+    blocks = list(_blocks(section.blocks, aligned))
+    return {"title": section.title, "level": section.level, "blocks": blocks}
 
 
-def _latex_block(block: Block) -> object:
-    if isinstance(block, Display):
-        return _Lines(block.kind, tuple(_align(block.rows)))
-    if isinstance(block, Code):
-        return _Lines(block.kind, tuple(_typewriter(line) for line in block.lines))
-    return block
+def _blocks(blocks: Sequence[Block], aligned: Aligned) -> Iterator[object]:
+    """Each block as the template sets it; a line of code stands beside the formula above it where there is room."""
+    beside = False
+    for block, following in zip(blocks, (*blocks[1:], None)):
+        if isinstance(block, Display):
+            single = isinstance(following, Code) and len(following.lines) == 1
+            code = following.lines[0] if single and isinstance(following, Code) else ""
+            lines, beside = aligned.lines(block, code)
+            yield _Lines(block.kind, tuple(lines))
+        elif isinstance(block, Code):
+            if not beside:
+                yield _Lines(block.kind, tuple(typewriter(line) for line in block.lines))
+            beside = False
+        elif isinstance(block, Figure):
+            drawing = picture(block.picture)
+            yield {"kind": block.kind, "picture": drawing.text, "caption": block.caption}
+        else:
+            yield _folded(block) if isinstance(block, Table) else block
 
 
-def _align(rows: Sequence[Row]) -> Iterator[str]:
-    r"""The lines of an align*. A reason stands at the right margin where there is room, else above its formula."""
-    room = display.LINE - max(display.width(row.left) for row in rows)
-    for k, row in enumerate(rows):
-        pieces = display.lines(row.right, room)
-        beside = display.width(pieces[-1]) + display.prose_width(row.note) < room
-        if row.note and not beside:
-            yield rf"\intertext{{\footnotesize {row.note}}}"
-        pieces = [f"{row.left} &= {pieces[0]}", *(rf"&\quad {{}} {piece}" for piece in pieces[1:])]
-        if row.note and beside:
-            pieces[-1] += rf" \step{{{row.note}}}"
-        yield from (piece + r" \\" for piece in pieces[:-1])
-        following = rows[k + 1 : k + 2]
-        yield pieces[-1] + "".join(r" \\[1.2ex]" if row.left else r" \\" for row in following)
-
-
-_QUOTES = {'"': r"\char34{}", "'": r"\char13{}"}  # straight ones, of the typewriter font
-
-
-def _typewriter(line: str) -> str:
-    """A line of Python with its indentation and its straight quotes."""
-    code = line.lstrip(" ")
-    return rf"\hspace*{{{0.5 * (len(line) - len(code))}em}}" + "".join(
-        _QUOTES.get(character) or literal(character) for character in code
-    )
-
-
-def _environment() -> Environment:
-    """Templates of the package where it is installed, else of the checkout around it.
-
-    Their marks are << >> and <% %>, because braces belong to LaTeX.
-    """
-    package = Path(__file__).parent.parent
-    folders = [package / "_templates" / "latex", package.parent / "templates" / "latex"]
-    return Environment(
-        loader=FileSystemLoader(folders),
-        undefined=StrictUndefined,
-        autoescape=False,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        block_start_string="<%",
-        block_end_string="%>",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        comment_start_string="<#",
-        comment_end_string="#>",
+def _folded(table: Table) -> Table:
+    """A long table as two halves side by side."""
+    count = len(table.rows)
+    if count < LONG:
+        return table
+    half = (count + 1) // 2
+    empty = ("",) * len(table.head)
+    pairs = zip_longest(table.rows[:half], table.rows[half:], fillvalue=empty)
+    return Table(
+        (*table.head, "", *table.head), tuple((*left, "", *right) for left, right in pairs)
     )
