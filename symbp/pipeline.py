@@ -108,7 +108,7 @@ def derive(
     shown = {
         name: tuple(x for line in lines for x in statement(line)) for name, lines in code.items()
     }
-    view = View(simple, plain, safe, shown, _update_program(update), schedule)
+    view = View(simple, plain, safe, shown, _update_program(update), schedule, len(trace))
     return Derivation(declared, view, schedule, equations, source, update, trace, checks)
 
 
