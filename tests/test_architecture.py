@@ -54,6 +54,7 @@ DELAYED_IMPORTS = {
     "terminal": "rich, which a display on a terminal alone needs",
     "numbers": "mpmath, which extreme inputs alone need",
     "pages.mathml": "latex2mathml, which pages alone need",
+    "pages.templates": "jinja2, which documents alone need",
     "pictures.slots": "igraph, which pictures alone need",
 }
 
