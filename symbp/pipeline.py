@@ -19,18 +19,22 @@ from symbp.declare import Network
 from symbp.differentiate import differentiate, partial
 from symbp.emit import emit
 from symbp.errors import ModelError
-from symbp.explain import document, text_document
+from symbp.explain import View, explain
 from symbp.files import write_files
+from symbp.ir.module import code_by_name
 from symbp.ir.network import Declared
 from symbp.ir.nodes import Entry, size_of
 from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program, unshifted
 from symbp.ir.schedule import Schedule, assigns, check_schedule
-from symbp.ir.trace import Step
 from symbp.ir.update import UpdateProgram
+from symbp.layout import statement
 from symbp.lower import lower
 from symbp.normalise import normalise
 from symbp.notation import lhs_text, text
+from symbp.notation.style import Latex, Text
 from symbp.optimizers import rule
+from symbp.pages.latex import latex_page
+from symbp.pages.text import text_page
 from symbp.rules.scaling import scaled
 from symbp.simplify import simplify
 from symbp.stabilise import expose, stabilise
@@ -90,7 +94,18 @@ def derive(
         check_program(steps)
         module = with_update(module, update.names, update.texts, stepping(steps))
     source = emit(module, __version__)
-    return Derivation(declared, plain, simple, safe, schedule, equations, source, update)
+    wanted = {*simple.tensors(), *stable.program.declarations, program.loss or ""}
+    code = code_by_name(module.forward.lines, wanted) | code_by_name(module.backward.lines, wanted)
+    shown = {
+        name: tuple(x for line in lines for x in statement(line)) for name, lines in code.items()
+    }
+    view = View(simple, plain, safe, shown, _update_program(update))
+    return Derivation(declared, view, schedule, equations, source, update)
+
+
+def _update_program(update: Rule | None) -> UpdateProgram | None:
+    """The equations of the optimiser."""
+    return None if update is None else UpdateProgram(normalise(update.declared), update.texts)
 
 
 def _wrt(declared: Declared, wrt: Iterable[str] | None) -> tuple[str, ...]:
@@ -148,9 +163,7 @@ class Derivation:
     def __init__(
         self,
         declared: Declared,
-        program: Program,
-        adjoint: AdjointProgram,
-        stable: tuple[Step, ...],
+        view: View,
         schedule: Schedule,
         equations: tuple[str, ...],
         source: str,
@@ -160,9 +173,9 @@ class Derivation:
         self.equations = equations
         self.source = source
         self._declared = declared
-        self._program = program
-        self._adjoint = adjoint
-        self._stable = stable
+        self._view = view
+        self._program = view.declared
+        self._adjoint = view.adjoint
         self._schedule = schedule
         self._update = update
 
@@ -174,18 +187,12 @@ class Derivation:
     @cached_property
     def latex(self) -> str:
         """The derivation as a LaTeX document."""
-        return document(self._adjoint, None, self._program, self._stable, self._steps)
+        return latex_page(*explain(self._view, Latex(self._adjoint)))
 
     @cached_property
     def text(self) -> str:
         """The derivation as plain text."""
-        return text_document(self._adjoint, self._program, self._stable, self._steps)
-
-    @cached_property
-    def _steps(self) -> UpdateProgram | None:
-        """The equations of the optimiser."""
-        update = self._update
-        return None if update is None else UpdateProgram(normalise(update.declared), update.texts)
+        return text_page(*explain(self._view, Text(self._adjoint)))
 
     @cached_property
     def gradients(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sympy import Expr
@@ -17,6 +17,7 @@ class Line:
     formula: str  # "∂L/∂z2[s,i] = (y[s,i] − t[s,i]) / n"; empty: no comment
     shape: str  # "(n, k)"; empty: not stated
     code: tuple[str, ...]  # whole statements without indentation, each short enough for one line
+    name: str = ""  # what it computes: a tensor, an adjoint, or a part of one
 
 
 @dataclass(frozen=True)
@@ -120,3 +121,20 @@ def code_of(lines: Iterable[Line | Block]) -> Iterator[str]:
             yield from code_of(line.lines)
         else:
             yield from line.code
+
+
+def code_by_name(
+    lines: Iterable[Line | Block], wanted: Container[str]
+) -> dict[str, tuple[str, ...]]:
+    """The statements that compute each of the wanted names, with those of the parts that stand before them."""
+    found: dict[str, tuple[str, ...]] = {}
+    parts: tuple[str, ...] = ()
+    for line in lines:
+        if isinstance(line, Block):
+            found |= code_by_name(line.lines, wanted)
+        elif line.name in wanted:
+            found[line.name] = parts + line.code
+            parts = ()
+        elif line.name:
+            parts += line.code
+    return found

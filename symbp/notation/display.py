@@ -23,7 +23,8 @@ _WIDTHS = {
     r"\big": 0.2, r"\mathbin": 1.0,
     r"\biggl": 0.8, r"\biggr": 0.8, r"\quad": 2.0, r"\{": 1.0, r"\}": 1.0, "&": 2.0, "$": 0.0, "m": 1.6, "w": 1.4,
     **dict.fromkeys(["+", "-", "=", "<", ">", r"\le", r"\ge", r"\ne", r"\cdot", r"\land", r"\lor"], _WIDE),
-    **dict.fromkeys([r"\bar", r"\overline", r"\mathrm", r"\mathcal", r"\text", r"\operatorname"], 0.0),
+    **dict.fromkeys([r"\bar", r"\overline", r"\hat", r"\widehat", r"\tilde", r"\widetilde"], 0.0),
+    **dict.fromkeys([r"\mathrm", r"\mathcal", r"\text", r"\operatorname"], 0.0),
     **dict.fromkeys([r"\sin", r"\cos", r"\tan", r"\log", r"\exp", r"\max", r"\min"], 3.3),
     **dict.fromkeys([r"\sinh", r"\cosh", r"\tanh"], 4.3),
 }  # fmt: skip

@@ -35,6 +35,10 @@ class Notation(Protocol):
 
     def prose(self, text: str) -> str: ...
 
+    def name(self, text: str) -> str:
+        """A name from the model, as it stands in code."""
+        ...
+
 
 class Latex:
     scalar = r"$\mathcal{L}$"
@@ -72,6 +76,9 @@ class Latex:
     def prose(self, text: str) -> str:
         return notation.prose(text)
 
+    def name(self, text: str) -> str:
+        return rf"\texttt{{{notation.escape(text)}}}"
+
 
 class Text:
     scalar = "L"
@@ -103,4 +110,7 @@ class Text:
         return formula
 
     def prose(self, text: str) -> str:
+        return text
+
+    def name(self, text: str) -> str:
         return text

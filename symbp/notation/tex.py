@@ -12,7 +12,7 @@ from sympy import Basic, Expr, Idx, Number, NumberSymbol, S
 from symbp.errors import CompilerError
 from symbp.ir.nodes import Entry, Index, opened
 from symbp.notation.display import width
-from symbp.notation.names import adjoint_latex, index_latex, name_latex
+from symbp.notation.names import index_latex, name_latex
 from symbp.notation.unicode import is_letter
 from symbp.notation.writer import Level, Piece, Writer
 
@@ -103,12 +103,11 @@ class _LatexWriter(Writer):
         return Piece(index_latex(name))
 
     def entry(self, entry: Entry) -> Piece:
-        place = self._subscript(entry.indices)
-        if entry.tensor in self.adjoints:
-            name = adjoint_latex(self.adjoints[entry.tensor])
-        else:
-            name = name_latex(entry.tensor)
-        return Piece(name + place, Level.POWER if "^" in name else Level.ATOM)
+        tensor = self.adjoints.get(entry.tensor, entry.tensor)
+        text = name_latex(
+            tensor, self._places(entry.indices), adjoint=entry.tensor in self.adjoints
+        )
+        return Piece(text, Level.POWER if "^" in text or "'" in text else Level.ATOM)
 
     def operator(self, reducer: str, indices: tuple[Index, ...]) -> str:
         if reducer not in _OPERATORS:
@@ -121,7 +120,7 @@ class _LatexWriter(Writer):
         return rf"{_OPERATORS['product']}_{{{text}}}"
 
     def delta(self, indices: tuple[Expr, ...]) -> Piece:
-        return Piece(r"\delta" + self._subscript(indices))
+        return Piece(rf"\delta_{{{self._places(indices)}}}")
 
     def iverson(self, condition: str) -> Piece:
         return Piece(enclose("[", condition, "]"))
@@ -158,12 +157,10 @@ class _LatexWriter(Writer):
     def connective(self, operator: str) -> str:
         return _CONNECTIVES[operator]
 
-    def _subscript(self, indices: tuple[Expr, ...]) -> str:
+    def _places(self, indices: tuple[Expr, ...]) -> str:
         """Letters side by side (z_{si}); anything longer with commas between."""
-        if not indices:
-            return ""
         letters = all(isinstance(i, Idx) and is_letter(i.name) for i in indices)
-        return f"_{{{('' if letters else ',').join(self(i) for i in indices)}}}"
+        return ("" if letters else ",").join(self.place(i) for i in indices)
 
 
 def enclose(left: str, text: str, right: str) -> str:

@@ -253,6 +253,8 @@ class Writer(ABC):
 
     @write.register(Cases)
     def _(self, expr: Cases) -> Piece:
+        if expr.is_indicator:
+            return self.iverson(self(expr.args[1]))
         return self.cases([(self(v), self(c)) for v, c in expr.branches], self(expr.otherwise))
 
     @write.register(Piecewise)

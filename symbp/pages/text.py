@@ -11,7 +11,8 @@ def text_page(title: str, sections: Sequence[Section]) -> str:
     """Plain Unicode text; a formula is never wrapped, so that it can be copied whole."""
     parts = [_underlined(title, "=")]
     for section in sections:
-        parts += [_underlined(section.title, "-"), *map(_text_block, section.blocks)]
+        head = [_underlined(section.title, "-")] if section.level == 1 else []
+        parts += [*head, *map(_text_block, section.blocks)]
     return "\n\n".join(parts) + "\n"
 
 
