@@ -21,12 +21,17 @@ def adjoints(author: Author, brief: bool) -> tuple[Section, ...]:
     repeats = Repeats()
     found: list[Section] = []
     for a in author.adjoint.adjoints:
+        if a.expr == 0 and a.tensor not in author.adjoint.wrt:
+            continue
         title = author.write.inline(author.tensor(a.name, a.indices))
         local = [partials[path, a.tensor] for path in a.paths]
         blocks = tuple(_result(author, a) if brief else _derived(author, a, local, repeats))
         found.append(Section(title, blocks, f"adj-{a.tensor}", 2))
+    if not found:
+        return ()
     if not brief:
-        return (Section("Adjoints, from the loss back", ()), *found)
+        end = "loss" if author.program.loss else "outputs"
+        return (Section(f"Adjoints, from the {end} back", (), "adjoints"), *found)
     rows = [row for s in found for b in s.blocks if isinstance(b, Display) for row in b.rows]
     rest = [b for s in found for b in s.blocks if not isinstance(b, Display)]
     return (Section("Adjoints", (Display(tuple(rows)), *rest), "adjoints"),)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from symbp.explain.backward import adjoints
 from symbp.explain.forward import equations
 from symbp.explain.results import computed, gradients
@@ -9,7 +11,7 @@ from symbp.explain.setting import conventions
 from symbp.explain.update import update_sections
 from symbp.explain.view import Author, View
 from symbp.notation.style import Notation
-from symbp.pages.blocks import Section
+from symbp.pages.blocks import Block, Section
 
 
 def explain(
@@ -21,13 +23,18 @@ def explain(
     these tensors, which must be among those derived.
     """
     author = Author(view if wrt is None else view.only(wrt), write)
-    found = (
-        Section("Notation", tuple(conventions(author)), "notation"),
+    sections = (
+        *_section("Notation", conventions(author, brief)),
         *equations(author, brief),
         *adjoints(author, brief),
-        Section("Gradients", tuple(gradients(author)), "gradients"),
-        Section("In floating point", tuple(computed(author)), "floating-point"),
+        *_section("Gradients", gradients(author)),
+        *_section("In floating point", computed(author)),
         *update_sections(view.update, write),
     )
-    title = f"The gradient of {write.name(author.program.name)}"
-    return title, tuple(section for section in found if section.blocks or section.level == 1)
+    return f"The gradient of {write.name(author.program.name)}", sections
+
+
+def _section(title: str, blocks: Iterator[Block]) -> tuple[Section, ...]:
+    """A section; none where there is nothing to say."""
+    found = tuple(blocks)
+    return (Section(title, found, title.lower().replace(" ", "-")),) if found else ()

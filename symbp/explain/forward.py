@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sympy import Expr
 
 from symbp.explain.repeats import WORTH, Repeats
 from symbp.explain.view import Author, grouped
 from symbp.ir.network import Equation
-from symbp.ir.nodes import substitute, tensors_of
+from symbp.ir.nodes import tensors_of
 from symbp.ir.program import Partial
-from symbp.ir.trace import Step
+from symbp.naming import standard_names
 from symbp.pages.blocks import Block, Display, Prose, Row, Section
 
 
@@ -22,7 +23,7 @@ def equations(author: Author, brief: bool) -> tuple[Section, ...]:
         for eq, blocks in _described(author, brief)
     ]
     if not brief:
-        return (Section("Equations and their local partials", ()), *found)
+        return (Section("Equations and their local partials", (), "equations"), *found)
     rows = [row for s in found for b in s.blocks if isinstance(b, Display) for row in b.rows]
     rest = [b for s in found for b in s.blocks if not isinstance(b, Display)]
     return (Section("Equations", (Display(tuple(rows)), *rest), "equations"),)
@@ -82,10 +83,11 @@ def _boundary(author: Author, name: str) -> Iterator[Block]:
 def _partial(author: Author, p: Partial, repeats: Repeats) -> Iterator[Row]:
     """A local partial as it is derived, where it is not 0; one that was derived before in other names, in one row."""
     steps = [
-        Step(s.subject, s.rule, s.reason, _met(p, s.before), _met(p, s.after)) for s in p.steps
+        replace(s, before=_met(author, p, s.before), after=_met(author, p, s.after))
+        for s in p.steps
     ]
     left = author.partial(p)
-    first, last = _met(p, p.derived), _met(p, p.expr)
+    first, last = _met(author, p, p.derived), _met(author, p, p.expr)
     rows = list(author.chained(left, first, steps, last))
     forms = (first, *(step.after for step in steps))
     if len(rows) > WORTH and (earlier := repeats.earlier(left, forms)) is not None:
@@ -93,5 +95,7 @@ def _partial(author: Author, p: Partial, repeats: Repeats) -> Iterator[Row]:
     yield from rows
 
 
-def _met(p: Partial, expr: Expr) -> Expr:
-    return substitute(expr, p.diagonal)
+def _met(author: Author, p: Partial, expr: Expr) -> Expr:
+    """A form of a partial where those indices agree without which it is 0."""
+    free = (*p.output_indices, *(j for j in p.input_indices if j not in p.diagonal))
+    return standard_names(p.on_diagonal(expr), free, author.program.indices)

@@ -14,9 +14,7 @@ def gradients(author: Author) -> Iterator[Block]:
     rows = []
     for name in author.adjoint.wrt:
         indices = author.indices_of(name)
-        total = author.write.total_derivative(author.tensor(name, indices))
-        adjoint = author.formula(Entry(author.names[name], *indices))
-        left = author.write.inline(total if total == adjoint else f"{total} = {adjoint}")
+        left = author.symbol(Entry(author.names[name], *indices))
         rows.append((left, author.write.shape(tuple(size_of(i) for i in indices))))
     if rows:
         yield Table(("gradient", "shape"), tuple(rows))

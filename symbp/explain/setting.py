@@ -17,8 +17,8 @@ KINDS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def conventions(author: Author) -> Iterator[Block]:
-    """What the document takes as known."""
+def conventions(author: Author, brief: bool) -> Iterator[Block]:
+    """What the document takes as known; in brief, there are no partials."""
     write, adjoint = author.write, author.adjoint
     if author.program.loss:
         words = [f"{write.scalar} is the loss.", write.legend]
@@ -29,11 +29,13 @@ def conventions(author: Author) -> Iterator[Block]:
         )
         words = [f"{write.scalar} is any scalar computed from the outputs.", write.legend]
         words.append(f"Given: {given}.")
-    nodes = [n for p in adjoint.partials for n in (*walk(p.derived), *walk(p.expr))]
+    words += _of_steps(author)
+    forms = [] if brief else [f for p in adjoint.partials for f in (p.derived, p.expr)]
+    nodes = [n for f in (*forms, *(a.expr for a in adjoint.adjoints)) for n in walk(f)]
     if any(isinstance(n, Delta) for n in nodes):
         i, j = Idx("i"), Idx("j")
         words.append(f"{author.symbol(Delta(i, j))} is 1 where {author.symbol(Eq(i, j))}, else 0.")
-    if example := _diagonal(author):
+    if not brief and (example := _diagonal(author)):
         words.append(
             f"A partial that is 0 unless two indices agree is written where they do, as {example}: there is no sum "
             "over such an index in the chain rule."
@@ -59,6 +61,14 @@ def conventions(author: Author) -> Iterator[Block]:
     yield Table(("given", "is", "shape"), tuple(_declaration(author, d) for d in given_tensors))
 
 
+def _of_steps(author: Author) -> Iterator[str]:
+    """What the adjoints of reads at other steps are."""
+    for shift in author.program.shifts:
+        if shift.name in author.names:
+            part, read = Entry(author.names[shift.name], *shift.indices), author.own(shift.name)
+            yield f"{author.symbol(part)} is what the read of {read} adds to an adjoint."
+
+
 def _diagonal(author: Author) -> str:
     """The first partial that is written on a diagonal."""
     found = next((p for p in author.adjoint.partials if p.diagonal), None)
@@ -76,7 +86,7 @@ def _ranges(author: Author) -> Iterator[Block]:
 
 
 def _declaration(author: Author, d: Declaration) -> tuple[str, str, str]:
-    words = KINDS[d.kind]
+    words = KINDS[d.kind] + " of integers" * d.integer
     if d.name in author.program.outputs:
         words += ", output"
     if d.default is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sympy import Basic, Expr
@@ -34,7 +34,8 @@ class View:
         """The part that leads to these gradients."""
         whole = self.adjoint
         names = whole.adjoint_names()
-        kept = reached([names[w] for w in wrt], whole.adjoints, whole.shifts)
+        chains = [replace(a, expr=a.chain) for a in whole.adjoints]  # what is inlined later, too
+        kept = reached([names[w] for w in wrt], chains, whole.shifts)
         tensors = {a.tensor for a in whole.adjoints if a.name in kept}
         adjoint = AdjointProgram(
             whole.program,
@@ -116,12 +117,11 @@ class Author:
         return self.told(step.rule, step.reason) or self.write.prose(step.rule)
 
     def told(self, rule: str, reason: str) -> str:
-        """A rule and its reason, once."""
-        text = f"{rule}: {reason}" if reason else rule
-        if text in self._told:
+        """A rule with its reason, where that was not given before."""
+        if not reason or reason in self._told:
             return ""
-        self._told.add(text)
-        return self.write.prose(text)
+        self._told.add(reason)
+        return self.write.prose(f"{rule}: {reason}")
 
 
 def grouped(items: Iterable[T], key: Callable[[T], K]) -> Iterable[tuple[K, list[T]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -126,15 +127,24 @@ def code_of(lines: Iterable[Line | Block]) -> Iterator[str]:
 def code_by_name(
     lines: Iterable[Line | Block], wanted: Container[str]
 ) -> dict[str, tuple[str, ...]]:
-    """The statements that compute each of the wanted names, with those of the parts that stand before them."""
-    found: dict[str, tuple[str, ...]] = {}
-    parts: tuple[str, ...] = ()
+    """The statements that compute each of the wanted names, with those of the parts that they are the first to read."""
+    every = list(_opened(lines))
+    parts = {line.name: line.code for line in every if line.name and line.name not in wanted}
+
+    def whole(code: tuple[str, ...]) -> tuple[str, ...]:
+        read = dict.fromkeys(name for text in code for name in _NAME.findall(text))
+        return (*(x for name in read if name in parts for x in whole(parts.pop(name))), *code)
+
+    return {line.name: whole(line.code) for line in every if line.name in wanted}
+
+
+_NAME = re.compile(r"[^\W\d]\w*")
+
+
+def _opened(lines: Iterable[Line | Block]) -> Iterator[Line]:
+    """Every line, those in loops too."""
     for line in lines:
         if isinstance(line, Block):
-            found |= code_by_name(line.lines, wanted)
-        elif line.name in wanted:
-            found[line.name] = parts + line.code
-            parts = ()
-        elif line.name:
-            parts += line.code
-    return found
+            yield from _opened(line.lines)
+        else:
+            yield line

@@ -21,8 +21,6 @@ class Notation(Protocol):
 
     def formula(self, expr: Basic) -> str: ...
 
-    def total_derivative(self, below: str) -> str: ...
-
     def partial(self, above: str, below: str) -> str: ...
 
     def sum(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str: ...
@@ -53,9 +51,6 @@ class Latex:
 
     def formula(self, expr: Basic) -> str:
         return notation.latex(expr, self.adjoints)
-
-    def total_derivative(self, below: str) -> str:
-        return rf"\frac{{d \mathcal{{L}}}}{{d {below}}}"
 
     def partial(self, above: str, below: str) -> str:
         return rf"\frac{{\partial {above}}}{{\partial {below}}}"
@@ -90,9 +85,6 @@ class Text:
 
     def formula(self, expr: Basic) -> str:
         return notation.text(expr, self.adjoints)
-
-    def total_derivative(self, below: str) -> str:
-        return f"∂L/∂{below}"
 
     def partial(self, above: str, below: str) -> str:
         return f"∂{above}/∂{below}"
