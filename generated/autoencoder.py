@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: a823301fec6e3bab
 """autoencoder: a loss, its gradients and a step of training, in NumPy alone.
 
     z[s,a] = b[a] + Σ_j W[a,j] x[s,j]

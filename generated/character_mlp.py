@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 50398295e7499f93
 """character_mlp: a loss, its gradients and a step of training, in NumPy alone.
 
     emb[s,r,e] = C[x[s,r],e]

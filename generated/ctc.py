@@ -1,9 +1,9 @@
+# Digest of what follows, as symbp wrote it: aa7653f5a6f70ebd
 """ctc: a loss, its gradients and a step of training, in NumPy alone.
 
     alpha_initial[s,i] = δ_{0,i}
     reached[s,t,i] = alpha[s,t − 1,i] + {alpha[s,t − 1,i − 1] if i ≥ 1; 0 otherwise}
-        + {alpha[s,t − 1,i − 2] {1 if path[s,i] ≠ path[s,i − 2]; 0 otherwise} if i
-        ≥ 2; 0 otherwise}
+        + {alpha[s,t − 1,i − 2] [path[s,i] ≠ path[s,i − 2]] if i ≥ 2; 0 otherwise}
     alpha[s,−1,i] = alpha_initial[s,i]
     alpha[s,t,i] = reached[s,t,i] y[s,t,path[s,i]]
     final[s,i] = alpha[s,last[s],i]
@@ -53,8 +53,7 @@ def forward(params, path, last, end):
     # alpha_initial[s,i] = δ_{0,i}  (n, 2*U + 1)
     alpha_initial = np.zeros((n, 1 + 2 * U), dtype=y.dtype)
     alpha_initial[:, 0] = 1
-    # reached_given[s,i'] = {1 if path[s,i' + 2] ≠ path[s,i']; 0 otherwise}
-    #     (n, 2*U - 1)
+    # reached_given[s,i'] = [path[s,i' + 2] ≠ path[s,i']]  (n, 2*U - 1)
     reached_given = (path[:, 2 : 1 + 2 * U] != path[:, : 2 * U - 1]).astype(y.dtype)
     reached = np.empty((n, T, 2 * U + 1), dtype=y.dtype)
     alpha_all = np.empty((n, T + 1, 2 * U + 1), dtype=y.dtype)
@@ -64,8 +63,8 @@ def forward(params, path, last, end):
     alpha_before[:, 0] = alpha_initial
     for t in range(T):
         # reached[s,t,i] = alpha[s,t − 1,i] + {alpha[s,t − 1,i − 1] if i
-        #     ≥ 1; 0 otherwise} + {alpha[s,t − 1,i − 2] {1 if path[s,i] ≠ path[s,i
-        #     − 2]; 0 otherwise} if i ≥ 2; 0 otherwise}  (n, 2*U + 1)
+        #     ≥ 1; 0 otherwise} + {alpha[s,t − 1,i − 2] [path[s,i] ≠ path[s,i − 2]] if i
+        #     ≥ 2; 0 otherwise}  (n, 2*U + 1)
         reached[:, t] = alpha_before[:, t]
         reached[:, t, 1 : 1 + 2 * U] += alpha_before[:, t, : 2 * U]
         reached[:, t, 2 : 1 + 2 * U] += reached_given * alpha_before[:, t, : 2 * U - 1]
@@ -106,8 +105,7 @@ def backward(params, cache):
     y = _array("y", params["y"])
     path, last, end, reached, ends, alpha_size, reached_given, T, U, k, n = cache
 
-    # ∂L/∂final[s,i] = −{1 if i ≥ end[s] − 1 and i ≤ end[s]; 0 otherwise} / (n ends[s])
-    #     (n, 2*U + 1)
+    # ∂L/∂final[s,i] = −[i ≥ end[s] − 1 and i ≤ end[s]] / (n ends[s])  (n, 2*U + 1)
     dfinal = -(
         (np.arange(1 + 2 * U) <= end[:, None])
         & (np.arange(1 + 2 * U) >= (end - 1)[:, None])
@@ -128,7 +126,7 @@ def backward(params, cache):
         # ∂L/∂alpha_before[s,t,i] = ∂L/∂alpha_step[s,t,i] y[s,t,path[s,i]]
         #     + (Σ_i'' δ_i''i ∂L/∂alpha_step[s,t,i'' + 1] y[s,t,path[s,i'' + 1]])
         #     + Σ_i'' δ_i''i ∂L/∂alpha_step[s,t,i'' + 2] y[s,t,path[s,i''
-        #     + 2]] {1 if path[s,i'' + 2] ≠ path[s,i'']; 0 otherwise}  (n, 2*U + 1)
+        #     + 2]] [path[s,i'' + 2] ≠ path[s,i'']]  (n, 2*U + 1)
         dalpha_before = dalpha_step * y[np.arange(n)[:, None], t, path]
         dalpha_before[:, : 2 * U] += (
             dalpha_step[:, 1 : 1 + 2 * U]

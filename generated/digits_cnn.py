@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 8f1fd578709138f4
 """digits_cnn: a loss, its gradients and a step of training, in NumPy alone.
 
     conv1_padded[s,c,y2,x2] = {image[s,c,y2 − 1,x2 − 1] if x2 ≥ 1 and y2 ≥ 1 and y2 − 1

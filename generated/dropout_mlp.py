@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: c2cf90e3963bb5da
 """dropout_mlp: a loss, its gradients and a step of training, in NumPy alone.
 
     z1[s,a] = b1[a] + Σ_j W1[a,j] x[s,j]

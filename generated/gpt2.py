@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 2ca40b38b1932eaf
 # ruff: noqa: E741, RUF100
 """gpt2: a loss, its gradients and a step of training, in NumPy alone.
 
@@ -445,8 +446,8 @@ def backward(params, cache):
         datt_weights = datt @ v[l].swapaxes(-1, -2)
         # ∂L/∂att_scores[l,b,h,t,t2]
         #     = att_weights[l,b,h,t,t2] (∂L/∂att_weights[l,b,h,t,t2]
-        #     − Σ_t' ∂L/∂att_weights[l,b,h,t,t'] att_weights[l,b,h,t,t']) {1 if t
-        #     ≥ t2; 0 otherwise}  (B, H, T, T)
+        #     − Σ_t' ∂L/∂att_weights[l,b,h,t,t'] att_weights[l,b,h,t,t']) [t ≥ t2]
+        #     (B, H, T, T)
         datt_scores = (
             att_weights[l]
             * (

@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: c87df9b6bde15e1d
 """gru: a loss, its gradients and a step of training, in NumPy alone.
 
     zr[s,t,a] = br[a] + (Σ_b Ur[a,b] h[s,t − 1,b]) + Σ_j Wr[a,j] x[s,t,j]

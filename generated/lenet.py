@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: cdfdac87adfcad09
 """lenet: a loss, its gradients and a step of training, in NumPy alone.
 
     scaled[s,c,y,x] = data[s,c,y,x] / 256

@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: e991bada877684fc
 """linear_regression: a loss, its gradients and a step of training, in NumPy alone.
 
     f[s] = b + Σ_j w[j] x[s,j]

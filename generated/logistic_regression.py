@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 175137a1a7b5e609
 """logistic_regression: a loss, its gradients and a step of training, in NumPy alone.
 
     z[s] = b + Σ_j w[j] x[s,j]

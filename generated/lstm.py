@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 1ac8952ef2111bfb
 """lstm: a loss, its gradients and a step of training, in NumPy alone.
 
     z[s,t,q,a] = W[q,a,x[s,t]] + b[q,a] + Σ_b U[q,a,b] h[s,t − 1,b]

@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: a1630c95b7239492
 """mlp: a loss, its gradients and a step of training, in NumPy alone.
 
     z1[s,a] = b1[a] + Σ_j W1[a,j] x[s,j]

@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 178de2fee88e6dde
 # ruff: noqa: E741, RUF100
 """residual_mlp: a loss, its gradients and a step of training, in NumPy alone.
 

@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: de992efee97211e4
 """rnn: a loss, its gradients and a step of training, in NumPy alone.
 
     z[s,t,a] = Wxh[a,x[s,t]] + bh[a] + Σ_b Whh[a,b] h[s,t − 1,b]

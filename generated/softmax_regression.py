@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 591b9ad354f6c479
 """softmax_regression: a loss, its gradients and a step of training, in NumPy alone.
 
     z[s,i] = b[i] + Σ_j W[i,j] x[s,j]

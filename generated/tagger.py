@@ -1,6 +1,7 @@
+# Digest of what follows, as symbp wrote it: fd6571295a8ecfc4
 """tagger: a loss, its gradients and a step of training, in NumPy alone.
 
-    valid[s,t] = {1 if t < length[s]; 0 otherwise}
+    valid[s,t] = [t < length[s]]
     x[s,t,j] = E[word[s,t],j]
     zf[s,t,a] = bf[a] + (Σ_b Uf[a,b] f[s,t − 1,b]) + Σ_j Wf[a,j] x[s,t,j]
     f[s,−1,a] = 0
@@ -98,7 +99,7 @@ def forward(params, word, tag, length):
     _check_gather("word", word, "E", 0, v)
     _check_gather("tag", tag, "logits", 2, k)
 
-    # valid[s,t] = {1 if t < length[s]; 0 otherwise}  (n, T)
+    # valid[s,t] = [t < length[s]]  (n, T)
     valid = (np.arange(T) < length[:, None]).astype(E.dtype)
     # x[s,t,j] = E[word[s,t],j]  (n, T, d)
     x = E[word]
@@ -291,7 +292,7 @@ def predict(params, word, length):
     )
     _check_gather("word", word, "E", 0, v)
 
-    # valid[s,t] = {1 if t < length[s]; 0 otherwise}  (n, T)
+    # valid[s,t] = [t < length[s]]  (n, T)
     valid = (np.arange(T) < length[:, None]).astype(E.dtype)
     # x[s,t,j] = E[word[s,t],j]  (n, T, d)
     x = E[word]

@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 34a985c81639e152
 """transformer: a loss, its gradients and a step of training, in NumPy alone.
 
     words[b,t,c] = wte[token[b,t],c]
@@ -368,8 +369,7 @@ def backward(params, cache):
     # ∂L/∂att[b,h,t,u] = Σ_e ∂L/∂atty[b,h,t,e] v[b,h,u,e]  (B, H, T, T)
     datt = datty @ v.swapaxes(-1, -2)
     # ∂L/∂preatt[b,h,t,u] = att[b,h,t,u] (∂L/∂att[b,h,t,u]
-    #     − Σ_t' ∂L/∂att[b,h,t,t'] att[b,h,t,t']) {1 if t ≥ u; 0 otherwise}
-    #     (B, H, T, T)
+    #     − Σ_t' ∂L/∂att[b,h,t,t'] att[b,h,t,t']) [t ≥ u]  (B, H, T, T)
     dpreatt = att * (datt - (att * datt).sum(axis=3, keepdims=True)) * mask
     # ∂L/∂v[b,h,t,e] = Σ_u ∂L/∂atty[b,h,u,e] att[b,h,u,t]  (B, H, T, d)
     dv = att.swapaxes(-1, -2) @ datty

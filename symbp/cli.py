@@ -85,6 +85,11 @@ Optimizer = Annotated[
 ]
 
 
+Force = Annotated[
+    bool, typer.Option("--force", help="Overwrite a file that was edited, or is not of symbp.")
+]
+
+
 @app.callback(invoke_without_command=True, help=HELP)
 def _symbp(
     context: typer.Context,
@@ -103,6 +108,7 @@ def _derive_command(
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where to write.")
     ] = GENERATED,
     optimizer: Optimizer = None,
+    force: Force = False,
 ) -> int:
     """Derive, verify, then write the module and its derivation.
 
@@ -113,7 +119,7 @@ def _derive_command(
         derivation = _derive(model, progress, optimizer)
         progress("verify")
         report = derivation.verify()
-    paths = derivation.write(output) if report.ok else []
+    paths = derivation.write(output, force) if report.ok else []
     _say(_text(derivation))
     _say(_table(report))
     if not report.ok:
@@ -144,6 +150,7 @@ def _show_command(
         ),
     ] = None,
     optimizer: Optimizer = None,
+    force: Force = False,
 ) -> int:
     """Print the derivation, step by step."""
     if form not in (Format.text, Format.tex):
@@ -156,7 +163,7 @@ def _show_command(
     else:
         from symbp.files import write_files
 
-        write_files(output.parent, {output.name: document})
+        write_files(output.parent, {output.name: document}, force)
     return 0
 
 

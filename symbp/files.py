@@ -1,20 +1,34 @@
-"""Writing results to disk: all of them or none."""
+"""Writing results to disk: each file whole or not at all, and none that somebody edited."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_COMMENTS = {
+    ".py": ("# ", ""),
+    ".tex": ("% ", ""),
+    ".html": ("<!-- ", " -->"),
+    ".md": ("<!-- ", " -->"),
+}
+"""What begins and ends a comment line, in the forms of file that have one."""
 
-def write_files(folder: str | Path, texts: Mapping[str, str]) -> list[Path]:
+_LABEL = "Digest of what follows, as symbp wrote it: "
+
+
+def write_files(folder: str | Path, texts: Mapping[str, str], force: bool = False) -> list[Path]:
     """Write each text to folder/name as UTF-8, and give the paths in the order of `texts`.
 
-    The folder is made where it is absent. Every text is first written beside its destination, and
-    all are moved onto their destinations at the end: a full disk or an interruption leaves the old
-    files as they were. Raises OSError, whose `filename` is the destination at fault.
+    The folder is made where it is absent. A file whose form has comments begins with a digest of its own text. A file
+    that is there already and is not as its digest says, or has none, is left alone unless `force`: FileExistsError.
+    Every text is first written beside its destination, and all are moved onto their destinations at the end: a full
+    disk or an interruption leaves the old files as they were, and each file is whole at any moment. Raises OSError,
+    whose `filename` is the destination at fault.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -22,19 +36,51 @@ def write_files(folder: str | Path, texts: Mapping[str, str]) -> list[Path]:
     for target in targets:
         if target.is_dir():  # a move onto it would fail half-way
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+        if target.exists() and not force and target.suffix in _COMMENTS and not _is_sealed(target):
+            text = "is not as symbp wrote it; --force, or force=True, overwrites it"
+            raise FileExistsError(errno.EEXIST, text, str(target))
     staged: list[Path] = []
     try:
         for target, text in zip(targets, texts.values()):
-            staged.append(target.with_name(f".{target.name}.{os.getpid()}.tmp"))
+            staged.append(target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp"))
             with _errors_name(target):
-                staged[-1].write_text(text, encoding="utf-8", newline="\n")
+                _write(staged[-1], _sealed(text, target.suffix))
         for temporary, target in zip(staged, targets):
             with _errors_name(target):
                 temporary.replace(target)
     finally:
         for temporary in staged:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # moved, or never made
+                temporary.unlink()
     return targets
+
+
+def _sealed(text: str, suffix: str) -> str:
+    """The text under a line with its digest, where its form has comments."""
+    if suffix not in _COMMENTS:
+        return text
+    begin, end = _COMMENTS[suffix]
+    digest = hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+    return f"{begin}{_LABEL}{digest}{end}\n{text}"
+
+
+def _is_sealed(path: Path) -> bool:
+    """Whether a file is as it was written, but for the ends of its lines."""
+    with _errors_name(path):
+        content = path.read_bytes()
+    try:
+        text = content.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        return False
+    return text == _sealed(text.partition("\n")[2], path.suffix)
+
+
+def _write(path: Path, text: str) -> None:
+    """A new file, on the disk itself when this returns: moved before, it could be empty after a power failure."""
+    with path.open("x", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager

@@ -231,9 +231,14 @@ class Derivation:
         rows = verify_step(declared, module, self._declared, wrt, update is not None)
         return replace(report, rows=(*report.rows, *rows))
 
-    def write(self, folder: str | Path = "generated") -> list[Path]:
-        """Write `<name>.py` and `<name>.tex`; both or neither. The paths."""
-        return write_files(folder, {f"{self.name}.py": self.source, f"{self.name}.tex": self.latex})
+    def write(self, folder: str | Path = "generated", force: bool = False) -> list[Path]:
+        """Write `<name>.py` and `<name>.tex`; both or neither. The paths.
+
+        Each begins with a digest of its text. Raises FileExistsError where one is there that was edited since, or that
+        is not from here, unless `force`.
+        """
+        texts = {f"{self.name}.py": self.source, f"{self.name}.tex": self.latex}
+        return write_files(folder, texts, force)
 
     def gradient(self, name: str) -> Any:
         """dL/d`name` as SymPy, in index form, in terms of forward values and adjoints (of z: a tensor dz)."""
