@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from symbp import __version__
-from symbp.errors import ModelError
+from symbp.errors import ModelError, printable
 
 if TYPE_CHECKING:
     from symbp.pipeline import Derivation
@@ -280,7 +280,7 @@ def _say(text: str) -> None:
 
 def _complain(where: str, message: str, code: int) -> int:
     """One line on standard error; gives the exit code back."""
-    print(f"{where}: error: {' '.join(message.split())}", file=sys.stderr)
+    print(printable(f"{where}: error: {' '.join(message.split())}"), file=sys.stderr)
     return code
 
 

@@ -147,14 +147,14 @@ def _parameter_sizes(module: Module) -> list[str]:
 
 
 def _init(module: Module) -> dict[str, Any]:
-    lines: list[str] = []
     names = function_names(module.parameters)
+    owners = {names[p.name]: p for p in reversed(module.parameters) if p.name in names}
+    functions = [initial_function(p, name) for name, p in reversed(owners.items())]
+    lines: list[str] = []
     for p in module.parameters:
         lines += statement(f"{p.name} = {initial_code(p, names)}")
     lines += display("params = {", [f'"{p.name}": {p.name}' for p in module.parameters], "}")
     define = definition("init", ["rng", "*", *_parameter_sizes(module), "dtype=np.float64"])
-    owners = {names[p.name]: p for p in reversed(module.parameters) if p.name in names}
-    functions = [initial_function(p, name) for name, p in reversed(owners.items())]
     return {"define": define, "body": indented(lines), "functions": functions}
 
 
