@@ -21,18 +21,20 @@ _COMMENTS = {
 _LABEL = "Digest of what follows, as symbp wrote it: "
 
 
-def write_files(folder: str | Path, texts: Mapping[str, str], force: bool = False) -> list[Path]:
-    """Write each text to folder/name as UTF-8, and give the paths in the order of `texts`.
+def write_files(
+    folder: str | Path, contents: Mapping[str, str | bytes], force: bool = False
+) -> list[Path]:
+    """Write each text, as UTF-8, or each row of bytes to folder/name, and give the paths in the order of `contents`.
 
-    The folder is made where it is absent. A file whose form has comments begins with a digest of its own text. A file
-    that is there already and is not as its digest says, or has none, is left alone unless `force`: FileExistsError.
-    Every text is first written beside its destination, and all are moved onto their destinations at the end: a full
-    disk or an interruption leaves the old files as they were, and each file is whole at any moment. Raises OSError,
-    whose `filename` is the destination at fault.
+    The folder is made where it is absent. A text whose form has comments begins with a digest of itself. A file that is
+    there already and is not as its digest says, or has none, is left alone unless `force`: FileExistsError. Every file
+    is first written beside its destination, and all are moved onto their destinations at the end: a full disk or an
+    interruption leaves the old files as they were, and each file is whole at any moment. Raises OSError, whose
+    `filename` is the destination at fault.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    targets = [folder / name for name in texts]
+    targets = [folder / name for name in contents]
     for target in targets:
         if target.is_dir():  # a move onto it would fail half-way
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
@@ -41,10 +43,11 @@ def write_files(folder: str | Path, texts: Mapping[str, str], force: bool = Fals
             raise FileExistsError(errno.EEXIST, text, str(target))
     staged: list[Path] = []
     try:
-        for target, text in zip(targets, texts.values()):
+        for target, content in zip(targets, contents.values()):
             staged.append(target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp"))
+            sealed = _sealed(content, target.suffix) if isinstance(content, str) else content
             with _errors_name(target):
-                _write(staged[-1], _sealed(text, target.suffix))
+                _write(staged[-1], sealed)
         for temporary, target in zip(staged, targets):
             with _errors_name(target):
                 temporary.replace(target)
@@ -55,30 +58,30 @@ def write_files(folder: str | Path, texts: Mapping[str, str], force: bool = Fals
     return targets
 
 
-def _sealed(text: str, suffix: str) -> str:
+def _sealed(text: str, suffix: str) -> bytes:
     """The text under a line with its digest, where its form has comments."""
+    content = text.encode("utf-8")
     if suffix not in _COMMENTS:
-        return text
+        return content
     begin, end = _COMMENTS[suffix]
-    digest = hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
-    return f"{begin}{_LABEL}{digest}{end}\n{text}"
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    return f"{begin}{_LABEL}{digest}{end}\n".encode() + content
 
 
 def _is_sealed(path: Path) -> bool:
     """Whether a file is as it was written, but for the ends of its lines."""
     with _errors_name(path):
-        content = path.read_bytes()
+        content = path.read_bytes().replace(b"\r\n", b"\n")
     try:
-        text = content.decode("utf-8").replace("\r\n", "\n")
+        return content == _sealed(content.partition(b"\n")[2].decode("utf-8"), path.suffix)
     except UnicodeDecodeError:
         return False
-    return text == _sealed(text.partition("\n")[2], path.suffix)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     """A new file, on the disk itself when this returns: moved before, it could be empty after a power failure."""
-    with path.open("x", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    with path.open("xb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
 

@@ -17,6 +17,7 @@ from sympy import Integer
 from symbp import __version__
 from symbp.declare import Network
 from symbp.differentiate import differentiate, partial
+from symbp.documents import FORMS
 from symbp.emit import emit
 from symbp.errors import ModelError
 from symbp.explain import View, explain
@@ -31,10 +32,11 @@ from symbp.layout import statement
 from symbp.lower import lower
 from symbp.normalise import normalise
 from symbp.notation import lhs_text, text
-from symbp.notation.style import Latex, Text
 from symbp.optimizers import rule
-from symbp.pages.latex import latex_page
-from symbp.pages.text import text_page
+from symbp.pages.blocks import Display, Section
+from symbp.pages.html import html_part
+from symbp.pages.markdown import aligned
+from symbp.pages.pdf import pdf
 from symbp.rules.scaling import scaled
 from symbp.simplify import simplify
 from symbp.stabilise import expose, stabilise
@@ -187,12 +189,61 @@ class Derivation:
     @cached_property
     def latex(self) -> str:
         """The derivation as a LaTeX document."""
-        return latex_page(*explain(self._view, Latex(self._adjoint)))
+        return self.document("tex")
 
     @cached_property
     def text(self) -> str:
         """The derivation as plain text."""
-        return text_page(*explain(self._view, Text(self._adjoint)))
+        return self.document("text")
+
+    @cached_property
+    def html(self) -> str:
+        """The derivation as a page that needs nothing else."""
+        return self.document("html")
+
+    @cached_property
+    def markdown(self) -> str:
+        """The derivation as Markdown, with mathematics as repository hosts set it."""
+        return self.document("md")
+
+    def document(
+        self, form: str = "text", brief: bool = False, wrt: Iterable[str] | None = None
+    ) -> str:
+        """The derivation as "text", "tex", "html" or "md".
+
+        `brief` gives the result of each equation alone; `wrt` names the tensors whose gradients are shown, by default
+        all. Raises `ModelError` on another form, and on a name whose gradient was not derived.
+        """
+        if form not in FORMS:
+            raise ModelError(f"form: {form!r} is unknown; known are {', '.join(FORMS)}")
+        return FORMS[form].page(*self._explained(form, brief, wrt))
+
+    def pdf(self, brief: bool = False, wrt: Iterable[str] | None = None) -> bytes:
+        """The LaTeX document as PDF. Raises OSError where no LaTeX program is there, `ModelError` where it fails."""
+        return pdf(self.document("tex", brief, wrt))
+
+    def _explained(
+        self, form: str, brief: bool = False, wrt: Iterable[str] | None = None
+    ) -> tuple[str, tuple[Section, ...]]:
+        """The title and the sections of a document."""
+        names = None if wrt is None else _wrt(self._declared, wrt)
+        for name in names or ():
+            if name not in self._adjoint.wrt:
+                derived = ", ".join(self._adjoint.wrt)
+                raise ModelError(f"wrt: no gradient in {name!r} was derived; there are {derived}")
+        write = FORMS[form].notation(self._adjoint)
+        return explain(self._view, write, brief=brief, wrt=names)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the derivation, as a part of its page."""
+        return html_part(*self._explained("html"))
+
+    def _repr_latex_(self) -> str:
+        """What a notebook shows that has no HTML: every adjoint, from the loss back to the gradients."""
+        _, sections = self._explained("tex", brief=True)
+        blocks = next(s.blocks for s in sections if s.anchor == "adjoints")
+        rows = [row for block in blocks if isinstance(block, Display) for row in block.rows]
+        return f"$${aligned(rows)}$$" if rows else ""
 
     @cached_property
     def gradients(self) -> dict[str, str]:
@@ -231,14 +282,32 @@ class Derivation:
         rows = verify_step(declared, module, self._declared, wrt, update is not None)
         return replace(report, rows=(*report.rows, *rows))
 
-    def write(self, folder: str | Path = "generated", force: bool = False) -> list[Path]:
-        """Write `<name>.py` and `<name>.tex`; both or neither. The paths.
+    def write(
+        self,
+        folder: str | Path = "generated",
+        docs: Iterable[str] = ("tex",),
+        force: bool = False,
+    ) -> list[Path]:
+        """Write `<name>.py`, and beside it a document for each of `docs`; all or none. The paths.
 
-        Each begins with a digest of its text. Raises FileExistsError where one is there that was edited since, or that
-        is not from here, unless `force`.
+        `docs` are suffixes: "tex", "html", "md", "txt" and "pdf". Raises `ModelError` on another. A file begins with a
+        digest of its text: FileExistsError where one is there that was edited since, or is not from here, unless
+        `force`.
         """
-        texts = {f"{self.name}.py": self.source, f"{self.name}.tex": self.latex}
-        return write_files(folder, texts, force)
+        documents = {f"{self.name}.{suffix}": self.file(suffix) for suffix in dict.fromkeys(docs)}
+        return write_files(folder, {f"{self.name}.py": self.source, **documents}, force)
+
+    def file(
+        self, suffix: str, brief: bool = False, wrt: Iterable[str] | None = None
+    ) -> str | bytes:
+        """What a file with that suffix holds: a document, as text or as PDF. Raises `ModelError` on another suffix."""
+        form = next((name for name, form in FORMS.items() if form.suffix == suffix), None)
+        if form is not None:
+            return self.document(form, brief, wrt)
+        if suffix != "pdf":
+            known = ", ".join([*(form.suffix for form in FORMS.values()), "pdf"])
+            raise ModelError(f"docs: {suffix!r} is unknown; known are {known}")
+        return self.pdf(brief, wrt)
 
     def gradient(self, name: str) -> Any:
         """dL/d`name` as SymPy, in index form, in terms of forward values and adjoints (of z: a tensor dz)."""
@@ -251,7 +320,7 @@ class Derivation:
         if adjoint is None:  # of an output that nothing else reads: the adjoint that is given
             given = Entry(self._adjoint.seeds[name], *self._adjoint.program.indices_of(name))
             return to_sympy(given, _indices(self._adjoint))
-        return to_sympy(adjoint.expr, _indices(whole))
+        return to_sympy(unshifted(adjoint.expr, whole.program, whole.shifts), _indices(whole))
 
     def partial(self, output: str, wrt: str) -> Any:
         """∂output/∂wrt of the one equation that defines `output`, as SymPy: all axes of `output`, then all of `wrt`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 
 GREEK = {
@@ -39,15 +40,19 @@ def escape(text: str) -> str:
     return literal(" ".join(text.split()))
 
 
-def prose(text: str) -> str:
-    """As `escape`, and what is written δ_ij, f_i or Σ_i becomes mathematics."""
+def prose(
+    text: str,
+    plain: Callable[[str], str] | None = None,
+    formula: Callable[[str], str] = "${}$".format,
+) -> str:
+    """Text on one line in which δ_ij, f_i or Σ_i is mathematics: LaTeX, unless `plain` and `formula` say otherwise."""
     parts = _SUBSCRIPTED.split(" ".join(text.split()))
-    plain, bases, subscripts = parts[::3], parts[1::3], parts[2::3]
+    words = map(plain or literal, parts[::3])
     formulas = [
-        f"${_mathematics(base)}_{{{_mathematics(subscript.strip('{}'))}}}$"
-        for base, subscript in zip(bases, subscripts)
+        formula(f"{_mathematics(base)}_{{{_mathematics(subscript.strip('{}'))}}}")
+        for base, subscript in zip(parts[1::3], parts[2::3])
     ]
-    return "".join(literal(p) + f for p, f in zip(plain, [*formulas, ""]))
+    return "".join(word + f for word, f in zip(words, [*formulas, ""]))
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,16 @@ _TALL = (r"\frac", r"\sum", r"\prod", r"\begin")
 _SHORT = 8.0  # glyphs up to which an exponential is written as a power of e
 
 
-def latex(expr: Basic, adjoints: Mapping[str, str] | None = None) -> str:
+def latex(
+    expr: Basic, adjoints: Mapping[str, str] | None = None, widest: float = WIDEST_FRACTION
+) -> str:
     r"""An expression of the IR (or of plain SymPy scalars) for math mode.
 
     `adjoints` maps the name of an adjoint to its tensor: with {"dz": "z"}, dz[i] is written
-    \bar{z}_{i}. Raises CompilerError on a node that has no notation.
+    \bar{z}_{i}. A fraction of `widest` glyphs or more is written with a slash. Raises CompilerError
+    on a node that has no notation.
     """
-    return _LatexWriter(adjoints or {})(opened(expr))
+    return LatexWriter(adjoints or {}, widest)(opened(expr))
 
 
 def lhs_latex(
@@ -50,15 +53,16 @@ def lhs_latex(
 
 def sum_latex(indices: tuple[Index, ...], factors: Sequence[str]) -> str:
     r"""\sum over indices (or none) of a product of finished formulas."""
-    writer = _LatexWriter({})
+    writer = LatexWriter({})
     product = writer.juxtapose(factors)
     return f"{writer.operator('sum', indices)} {product}" if indices else product
 
 
-class _LatexWriter(Writer):
-    def __init__(self, adjoints: Mapping[str, str]) -> None:
+class LatexWriter(Writer):
+    def __init__(self, adjoints: Mapping[str, str], widest: float = WIDEST_FRACTION) -> None:
         super().__init__(adjoints)
         self.adjoints = adjoints
+        self.widest = widest
 
     def brackets(self, text: str) -> str:
         return enclose("(", text, ")")
@@ -75,9 +79,9 @@ class _LatexWriter(Writer):
         return " - " if negative else " + "
 
     def fraction(self, numerator: Piece, denominator: Piece) -> Piece:
-        if max(width(numerator.text), width(denominator.text)) < WIDEST_FRACTION:
+        if max(width(numerator.text), width(denominator.text)) < self.widest:
             return Piece(rf"\frac{{{numerator.text}}}{{{denominator.text}}}", Level.POWER)
-        above, below = self._closed(numerator), self._closed(denominator, Level.POWER)
+        above, below = self.closed(numerator), self.closed(denominator, Level.POWER)
         return Piece(rf"{above} \mathbin{{\big/}} {below}", Level.FRACTION)
 
     def power(self, base: Piece, exponent: Expr) -> Piece:
