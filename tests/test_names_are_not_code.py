@@ -33,6 +33,7 @@ HOSTILE = {
     "a format": "%s{0}{name}",
     "LaTeX": "\\input{/etc/passwd}\\write18{true}%^^5c",
     "HTML": "<script>alert(1)</script>",
+    "Markdown": "[a](javascript:alert(1))\n```\n$$",
     "a path": "../../a",
     "two names": "a b",
 }
@@ -188,13 +189,18 @@ def test_the_docstring_of_an_optimiser_stays_text(attack: str) -> None:
     for doc in (text, f"First.\n\n{text}", text + '"', text + "\\"):
         made = derived(optimizer=optimizer("descent", doc))
         assert without_docstrings(made.source) == without_docstrings(safe.source)
-        for document in (made.source, made.text, made.latex):
+        for document in (made.source, made.text, made.latex, made.html, made.markdown):
             assert document.replace("\n", "").isprintable()
-            assert "49" not in document
+        assert not re.search(r"(?<!\\)(<script|\]\(javascript)", made.markdown)
+        assert tags(made.html) == tags(safe.html)
         commands = set(re.findall(r"\\(?:[a-zA-Z]+|.)", made.latex, re.DOTALL))
         assert not commands & {r"\input", r"\write", r"\N"}
         comment = re.compile(r"(?<!\\)%")
         assert len(comment.findall(made.latex)) == len(comment.findall(safe.latex))
+
+
+def tags(page: str) -> set[str]:
+    return set(re.findall(r"<[a-zA-Z!/][^\s>]*", page))
 
 
 def without_docstrings(source: str) -> str:
