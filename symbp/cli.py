@@ -254,6 +254,16 @@ def _verify_command(
             metavar="MODULE.py", help="By default generated/<name>.py.", show_default=False
         ),
     ] = None,
+    digits: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            min=30,
+            max=1000,
+            help="Print its errors in ulps, too, against the equations in so many digits.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Check a module, also one edited by hand, against its model."""
     from symbp.model_file import run_file
@@ -265,9 +275,13 @@ def _verify_command(
             written = run_file(path)
             progress("verify")
             report = derivation.verify(written)
+            progress("ulps")
+            ulps = derivation.ulps(written, digits) if digits and report.ok else None
         except ModelError as error:  # a module that does not run is wrong, unless there is none
             return _complain(error.where or str(path), str(error), 1 if path.is_file() else 2)
     _say(_table(report))
+    if ulps is not None:
+        _say(f"Errors in ulps, against {ulps.digits} digits\n{textwrap.indent(str(ulps), '  ')}\n")
     return 0 if report.ok else _complain(str(path), "verification failed", 1)
 
 

@@ -44,6 +44,7 @@ from symbp.stepping import stepping
 from symbp.sympify import to_sympy
 from symbp.targets import numpy as target
 from symbp.targets.update import with_update
+from symbp.ulps import Ulps, measure
 from symbp.update import Optimizer, Rule
 from symbp.verify import Report, verify
 from symbp.verify_step import verify_step
@@ -281,6 +282,17 @@ class Derivation:
         declared = (update or rule("sgd")).declared
         rows = verify_step(declared, module, self._declared, wrt, update is not None)
         return replace(report, rows=(*report.rows, *rows))
+
+    def ulps(
+        self, module: ModuleType | None = None, digits: int = 50, points: int = 5, seed: int = 0
+    ) -> Ulps:
+        """The errors of the module (by default the emitted one) in ulps, against the equations in so many digits.
+
+        Raises ModuleFailed where it does not run.
+        """
+        return measure(
+            self._declared, module or self.load(), self._adjoint.wrt, digits, points, seed
+        )
 
     def write(
         self,
