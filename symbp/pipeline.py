@@ -102,7 +102,7 @@ def derive(
     shown = {
         name: tuple(x for line in lines for x in statement(line)) for name, lines in code.items()
     }
-    view = View(simple, plain, safe, shown, _update_program(update))
+    view = View(simple, plain, safe, shown, _update_program(update), schedule)
     return Derivation(declared, view, schedule, equations, source, update)
 
 

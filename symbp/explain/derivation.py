@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from symbp.explain.author import Author
 from symbp.explain.backward import adjoints
 from symbp.explain.figures import longest_chain, network_graph
 from symbp.explain.forward import equations
 from symbp.explain.results import computed, gradients
 from symbp.explain.setting import conventions
 from symbp.explain.update import update_sections
-from symbp.explain.view import Author, View
+from symbp.explain.view import View
 from symbp.notation.style import Notation
 from symbp.pages.blocks import Block, Figure, Prose, Section
 

@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol
 from sympy import Basic, Expr
 
 from symbp import notation
+from symbp.ir.matrix import Matrix
 from symbp.ir.nodes import Index
 from symbp.ir.program import AdjointProgram
 from symbp.notation.tex import WIDEST_FRACTION
@@ -34,6 +35,8 @@ class Notation(Protocol):
     def formula(self, expr: Basic) -> str: ...
 
     def partial(self, above: str, below: str) -> str: ...
+
+    def matrix(self, matrix: Matrix) -> str: ...
 
     def sum(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str: ...
 
@@ -72,6 +75,9 @@ class Latex:
 
     def formula(self, expr: Basic) -> str:
         return notation.latex(expr, self.adjoints, self.widest)
+
+    def matrix(self, matrix: Matrix) -> str:
+        return notation.matrix_latex(matrix, self.adjoints)
 
     def partial(self, above: str, below: str) -> str:
         return rf"\frac{{\partial {above}}}{{\partial {below}}}"
@@ -151,13 +157,19 @@ def _escaped(text: str) -> str:
 class Text:
     scalar = "L"
     loss = "loss"
-    legend = "∂L/∂z is the adjoint of z, the total derivative; ∂y/∂z is the local partial of one equation."
+    legend = (
+        "∂L/∂z is the adjoint of z, the total derivative, as a matrix dz; "
+        "∂y/∂z is the local partial of one equation."
+    )
 
     def __init__(self, adjoint: AdjointProgram) -> None:
         self.adjoints = {name: tensor for tensor, name in adjoint.adjoint_names().items()}
 
     def formula(self, expr: Basic) -> str:
         return notation.text(expr, self.adjoints)
+
+    def matrix(self, matrix: Matrix) -> str:
+        return notation.matrix_text(matrix, self.adjoints)
 
     def partial(self, above: str, below: str) -> str:
         return f"∂{above}/∂{below}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from symbp.notation import display
 from symbp.notation.names import literal
-from symbp.pages.blocks import Row
+from symbp.pages.blocks import Display, Row
 
 CODE = 0.75  # the width of a character of code, in glyphs
 
@@ -18,14 +18,19 @@ class Aligned:
 
     line: float = display.LINE
 
-    def lines(self, rows: Sequence[Row], code: str = "") -> tuple[list[str], bool]:
+    def lines(self, block: Display, code: str = "") -> tuple[list[str], bool]:
         """The lines of an align*, and whether this line of code found room behind the last formula."""
-        found = list(self._set(self._joined(rows)))
-        right = found[-1].partition("&")[2]
-        room = self._room(rows) - display.width(right)
-        beside = bool(code) and r"\step" not in right and CODE * len(code) < room
+        rows = block.rows
+        found = list(self._set(self._joined(rows, block.loose)))
+        formula, mark, note = found[-1].rstrip("}").partition(r" \step{")
+        room = self._room(rows) - display.width(formula.partition("&")[2])
+        beside = bool(code) and CODE * len(code) + display.prose_width(note) < room
         if beside:
-            found[-1] += rf" \step{{\texttt{{{typewriter(code)}}}}}"
+            if mark:
+                note = rf"\quad {found[-1][len(formula) + len(mark) : -1]}"
+            found[-1] = (
+                rf"{formula if mark else found[-1]} \step{{\texttt{{{typewriter(code)}}}{note}}}"
+            )
         return found, beside
 
     def _set(self, rows: Sequence[Row]) -> Iterator[str]:
@@ -44,16 +49,19 @@ class Aligned:
             following = rows[k + 1 : k + 2]
             yield pieces[-1] + "".join(r" \\[0.8ex]" if row.left else r" \\" for row in following)
 
-    def _joined(self, rows: Sequence[Row]) -> list[Row]:
-        """Steps on one line, a = b = c, as long as they fit with their reasons."""
+    def _joined(self, rows: Sequence[Row], loose: bool) -> list[Row]:
+        """Steps on one line, a = b = c, as long as they fit with their reasons; so do loose formulas without any."""
         room = self._room(rows)
         found: list[Row] = []
-        for row in rows:
+        for row in (replace(row, note=_joint(row.note, row.cost), cost="") for row in rows):
             before = found[-1] if found else row
-            note = "; ".join(dict.fromkeys(filter(None, (before.note, row.note))))
+            note = _joint(before.note, row.note)
             right = f"{before.right} {relation(row)} {row.right}"
+            apart = row.aside or loose and row.left and not note
+            if apart:
+                right = rf"{before.right} \qquad {row.left} {relation(row)} {row.right}"
             fits = display.width(right) + display.prose_width(note) < room
-            if found and not row.left and fits:
+            if found and (apart or not row.left) and fits:
                 found[-1] = replace(before, right=right, note=note)
             else:
                 found.append(row)
@@ -62,6 +70,11 @@ class Aligned:
     def _room(self, rows: Sequence[Row]) -> float:
         """The width that is left for right sides."""
         return self.line - max(display.width(row.left) for row in rows)
+
+
+def _joint(*notes: str) -> str:
+    """All that is said of a line."""
+    return "; ".join(dict.fromkeys(filter(None, notes)))
 
 
 def relation(row: Row) -> str:

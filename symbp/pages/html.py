@@ -146,7 +146,7 @@ def _pieces(formula: str) -> str:
 
 
 def _piece(latex: str) -> str:
-    infix = re.match(r"[-+=]|\\cdot|\\mathbin", latex)
+    infix = latex.startswith((*display.OPERATORS, r"\cdot"))
     shown = mathml(rf"{{}} {latex}" if infix else latex, block=True)
     if display.width(latex) <= PIECE:
         return f"<div>{shown}</div>"

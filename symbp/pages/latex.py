@@ -77,7 +77,7 @@ def _height(section: Section, line: float) -> float:
         elif isinstance(block, Code):
             total += LINE * len(block.lines)
         elif isinstance(block, Display):
-            lines, _ = Aligned(line).lines(block.rows)
+            lines, _ = Aligned(line).lines(block)
             tall = (any(mark in text for mark in (r"\frac", r"\sum")) for text in lines)
             total += LINE / 2 + sum(TALL if is_tall else LOW for is_tall in tall)
         else:
@@ -105,7 +105,7 @@ def _blocks(blocks: Sequence[Block], aligned: Aligned) -> Iterator[object]:
         if isinstance(block, Display):
             single = isinstance(following, Code) and len(following.lines) == 1
             code = following.lines[0] if single and isinstance(following, Code) else ""
-            lines, beside = aligned.lines(block.rows, code)
+            lines, beside = aligned.lines(block, code)
             yield _Lines(block.kind, tuple(lines))
         elif isinstance(block, Code):
             if not beside:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from itertools import groupby
 from xml.etree import ElementTree
@@ -28,6 +29,7 @@ def mathml(latex: str, block: bool = False) -> str:
         _join_letters(node)
         _lower_primes(node)
         _flatten(node)
+        _unescape(node)
         _set_accent(node)
         if block:
             _put_below(node)
@@ -68,6 +70,12 @@ def _flatten(node: Element) -> None:
     if text in _BRACKETS.values():
         node.tag, node.text = "mo", text
         node.attrib = {"stretchy": "false", **node.attrib, "fence": "true"}
+
+
+def _unescape(node: Element) -> None:
+    r"""In \text a sign that is special to LaTeX stands behind a backslash."""
+    if node.tag == "mtext":
+        node.text = re.sub(r"\\([_&%#${}])", r"\1", node.text or "")
 
 
 def _set_accent(node: Element) -> None:

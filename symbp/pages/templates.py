@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
+@cache
 def environment(form: str, **marks: str) -> Environment:
     """Templates of templates/<form>: those of the package where it is installed, else of the checkout around it.
 

@@ -30,8 +30,8 @@ PREAMBLE = r"""\usepackage{tikz}
 }"""
 
 UNIT = 0.68  # points to a pixel: type of 15, 13 and 12 pixels is then \normalsize, \small and \footnotesize
-WIDTH, HEIGHT = 480.0, 680.0  # points; the room of a page, less that of a caption
-MODEST = 240.0  # height of a picture that leaves room for text
+WIDTH, HEIGHT = 480.0, 620.0  # points; the room of a page, less that of titles and a caption
+MODEST = 200.0  # height of a picture that leaves room for text
 COMFORTABLE = 0.75  # scale of a picture higher than that, up to a page
 SMALLEST = 0.65  # scale of what fills a page and says all
 
