@@ -33,8 +33,8 @@ LAYERS = (
     ("direct",),
     ("evaluate",),
     ("sample",),
-    ("invoke", "reference"),
-    ("verify", "verify_step", "explain.*", "files"),
+    ("exact", "invoke", "reference"),
+    ("ulps", "verify", "verify_step", "explain.*", "files"),
     ("documents",),
     ("pipeline", "model_file"),
     ("",),  # symbp itself: what a user imports
