@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from symbp.direct import whole
-from symbp.exact import Exact, exact
 from symbp.invoke import Invocation
 from symbp.ir.network import Declared
 from symbp.numbers import Array
+from symbp.oracle import Exact, exact
 from symbp.sample import LAWS, Point, Sampler
 
 DType = type[np.floating[Any]]

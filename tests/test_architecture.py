@@ -33,7 +33,7 @@ LAYERS = (
     ("direct",),
     ("evaluate",),
     ("sample",),
-    ("exact", "invoke", "reference"),
+    ("oracle", "invoke", "reference"),
     ("ulps", "verify", "verify_step", "explain.*", "files"),
     ("documents",),
     ("pipeline", "model_file"),

@@ -13,8 +13,8 @@ from sympy import Max, Piecewise, Sum, erf, exp, log, tanh
 
 from symbp import Network, derive, indices, sizes
 from symbp.cli import main
-from symbp.exact import exact
 from symbp.ir.network import Declared
+from symbp.oracle import exact
 from symbp.sample import Point
 from symbp.ulps import measure, worst
 
