@@ -46,6 +46,7 @@ from symbp.stepping import stepping
 from symbp.sympify import to_sympy
 from symbp.targets import numpy as target
 from symbp.targets.update import with_update
+from symbp.ulps import Ulps, measure
 from symbp.update import Optimizer, Rule
 from symbp.verify import Report, verify
 from symbp.verify_step import verify_step
@@ -293,13 +294,31 @@ class Derivation:
         rows = verify_step(declared, module, self._declared, wrt, update is not None)
         return replace(report, rows=(*report.rows, *rows))
 
-    def write(self, folder: str | Path = "generated", docs: Iterable[str] = ("tex",)) -> list[Path]:
+    def ulps(
+        self, module: ModuleType | None = None, digits: int = 50, points: int = 5, seed: int = 0
+    ) -> Ulps:
+        """The errors of the module (by default the emitted one) in ulps, against the equations in so many digits.
+
+        Raises ModuleFailed where it does not run.
+        """
+        return measure(
+            self._declared, module or self.load(), self._adjoint.wrt, digits, points, seed
+        )
+
+    def write(
+        self,
+        folder: str | Path = "generated",
+        docs: Iterable[str] = ("tex",),
+        force: bool = False,
+    ) -> list[Path]:
         """Write `<name>.py`, and beside it a document for each of `docs`; all or none. The paths.
 
-        `docs` are suffixes: "tex", "html", "md", "txt" and "pdf". Raises `ModelError` on another.
+        `docs` are suffixes: "tex", "html", "md", "txt" and "pdf". Raises `ModelError` on another. A file begins with a
+        digest of its text: FileExistsError where one is there that was edited since, or is not from here, unless
+        `force`.
         """
         documents = {f"{self.name}.{suffix}": self.file(suffix) for suffix in dict.fromkeys(docs)}
-        return write_files(folder, {f"{self.name}.py": self.source, **documents})
+        return write_files(folder, {f"{self.name}.py": self.source, **documents}, force)
 
     def file(
         self, suffix: str, brief: bool = False, wrt: Iterable[str] | None = None

@@ -33,8 +33,8 @@ LAYERS = (
     ("direct",),
     ("evaluate",),
     ("sample",),
-    ("invoke", "reference", "exact.*"),
-    ("verify", "verify_step", "explain.*", "files"),
+    ("oracle", "invoke", "reference", "exact.*"),
+    ("ulps", "verify", "verify_step", "explain.*", "files"),
     ("documents",),
     ("pipeline", "model_file"),
     ("",),  # symbp itself: what a user imports
@@ -54,6 +54,7 @@ DELAYED_IMPORTS = {
     "terminal": "rich, which a display on a terminal alone needs",
     "numbers": "mpmath, which extreme inputs alone need",
     "pages.mathml": "latex2mathml, which pages alone need",
+    "pages.templates": "jinja2, which documents alone need",
     "pictures.slots": "igraph, which pictures alone need",
 }
 

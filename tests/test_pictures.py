@@ -361,8 +361,8 @@ def test_the_outline_of_a_fan_out() -> None:
         "  x  ← t        → f\n"
         "  y  ← t        → f\n"
         "  f  ← x, y     → L\n"
-        "  L  ← f\n\nThe network.\n\n"
-        "  ∂loss/∂t = ∂loss/∂f · ∂f/∂x · ∂x/∂t\n\nThe chain rule.\n"
+        "  L  ← f\n\n"
+        "  ∂loss/∂t = ∂loss/∂f · ∂f/∂x · ∂x/∂t\n"
     )
 
 

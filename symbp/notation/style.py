@@ -137,6 +137,9 @@ class Markdown(Latex):
     def formula(self, expr: Basic) -> str:
         return _OPERATOR_NAME.sub(r"\\mathop{\\mathrm\1}", super().formula(expr))
 
+    def matrix(self, matrix: Matrix) -> str:
+        return _OPERATOR_NAME.sub(r"\\mathop{\\mathrm\1}", super().matrix(matrix))
+
     def inline(self, formula: str) -> str:
         return f"$`{formula}`$"
 

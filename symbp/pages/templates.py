@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 @cache
@@ -14,6 +16,8 @@ def environment(form: str, **marks: str) -> Environment:
 
     `marks` are the marks of a template's own lines, where those of Jinja belong to the form.
     """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     package = Path(__file__).parent.parent
     folders = [package / "_templates" / form, package.parent / "templates" / form]
     return Environment(
