@@ -91,7 +91,7 @@ def derive(
     check_schedule(schedule)
     tell("check")
     first, later = program.trace, stable.program.trace[len(program.trace) :]
-    trace = (*first, *simple.steps(), *later, *schedule.trace)
+    trace = (*plain.origin, *first, *simple.steps(), *later, *schedule.trace)
     checks = check(Derived(declared, plain, unexposed, simple), trace)
     tell("emit")
     computed = {a.name for a in assigns((*schedule.forward, *schedule.backward))}

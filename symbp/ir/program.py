@@ -84,7 +84,10 @@ class Program:
     loss: str | None
     outputs: tuple[str, ...]
     indices: tuple[Index, ...]  # the user's indices, to name derived sums with
-    trace: tuple[Step, ...] = ()
+    origin: tuple[
+        Step, ...
+    ] = ()  # from the equations as declared, plain SymPy, to those stated here
+    trace: tuple[Step, ...] = ()  # from those to `equations`
     shifts: tuple[Shift, ...] = ()
     ends: Mapping[str, str] = field(default_factory=dict)  # recurrent tensor -> its last step
     fixed: frozenset[str] = frozenset()  # tensors that the result does not depend on
