@@ -64,8 +64,7 @@ def conventions(author: Author, brief: bool) -> Iterator[Block]:
         )
     if author.view.checked and not brief:
         words.append(
-            f"All {author.view.checked} steps, down to the lines of code, were checked: both sides were evaluated from "
-            f"random data at random places in 40 digits, and agree{write.mark}."
+            f"All {author.view.checked} steps were checked, both sides at random places in 40 digits{write.mark}."
         )
     yield Prose(" ".join(words))
     if not brief and (signs := list(legend(author.forms.values(), write))):

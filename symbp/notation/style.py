@@ -56,7 +56,7 @@ class Notation(Protocol):
 
 class Latex:
     loss = r"\mathcal{L}"
-    mark = r"; $\checked$ says so"
+    mark = r" ($\checked$)"
     widest: ClassVar[float] = WIDEST_FRACTION  # glyphs in a fraction
 
     def __init__(self, adjoint: AdjointProgram) -> None:
