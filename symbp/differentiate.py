@@ -36,12 +36,11 @@ from symbp.ir.nodes import (
     substitute,
     sum_over,
     tensors_of,
-    walk,
 )
 from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program, Shift, reached
 from symbp.ir.trace import Rate, Total, steps_along
 from symbp.naming import bound_indices, fresh_index, standard_names, unify
-from symbp.rewrite import contract, factor_common
+from symbp.rewrite import contract, contraction, factor_common
 from symbp.rules.outputs import in_terms_of_output
 from symbp.validate import RESERVED
 
@@ -212,7 +211,7 @@ def _adjoint(
     )
     collapse = (
         ("multiply out", "a (b + c) = a b + a c", products),
-        (*_contraction(products), after),
+        (*contraction(products), after),
     )
     paths = tuple(p.output for p in found)
     # of an output that other equations read, the given adjoint is only one term
@@ -238,13 +237,6 @@ def _over_all(
     above = substitute(_upstream(program, p, names), apart)
     at = {**dict(zip(p.input_indices, indices)), **apart}
     return sum_over(above * substitute(rate, at), tuple(apart.get(i, i) for i in p.output_indices))
-
-
-def _contraction(expr: Expr) -> tuple[str, str]:
-    """(rule, reason) of what `contract` does."""
-    if any(isinstance(n, Delta) for n in walk(expr)):
-        return "contract δ", "Σ_i δ_ij f_i = f_j"
-    return "constant factors before sums", "Σ_i a f_i = a Σ_i f_i"
 
 
 def _apart(
@@ -297,7 +289,7 @@ def partial(program: Program, eq: Equation, tensor: str) -> Partial:
     rate = Rate(Entry(eq.name, *eq.indices), Entry(tensor, *axes))
     origin = (("differentiate", "sums, products and functions; ∂z_i/∂z_j = δ_ij", raw),)
     chain = (
-        (*_contraction(raw), Add(*map(named, plain))),
+        (*contraction(raw), Add(*map(named, plain))),
         ("cancel", "exp(a) exp(−a) = 1", named(_joined(contracted))),
         (
             f"in terms of {eq.name}",

@@ -52,7 +52,7 @@ class Part:
 
 
 HELD = "a forward value in place of what it was computed from"
-FIXED = "sums that the forward equations fix"
+FIXED = "what the forward equations make of a sum, as Σ_j (x_j − m) = 0 for the mean m"
 
 
 class Known:

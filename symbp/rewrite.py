@@ -302,15 +302,29 @@ def _rename(node: Reduce, indices: tuple[Index, ...]) -> Expr:
     return substitute(node.body, dict(zip(node.indices, indices)))
 
 
-def distribute(expr: Expr) -> Expr:
-    """Products over sums, everywhere outside functions, then Σ over the terms: the fully expanded form."""
+def contraction(expr: Basic) -> tuple[str, str]:
+    """(rule, reason) of what `contract` does in an expression."""
+    if any(isinstance(n, Delta) for n in walk(expr)):
+        return "contract δ", "Σ_i δ_ij f_i = f_j"
+    return "constant factors before sums", "Σ_i a f_i = a Σ_i f_i"
+
+
+def distribute(expr: Expr, contracted: bool = True) -> Expr:
+    """Products over sums, everywhere outside functions, then Σ over the terms: the fully expanded form.
+
+    Unless `contracted`, the sums of single terms stay as they are.
+    """
     body = expand_mul(expr, deep=False)
     out = []
     for term in summands(body):
         sums = [f for f in factors(term) if isinstance(f, Reduce) and f.reducer == "sum"]
         if len(sums) == 1:
             outer = Mul(*_without(factors(term), sums[0]))
-            out.append(outer * contract(distribute(sums[0].body), sums[0].indices))
+            inner, indices = distribute(sums[0].body, contracted), sums[0].indices
+            each = [sum_over(t, indices) for t in summands(inner)]
+            out.append(
+                outer * contract(inner, indices) if contracted else Add(*(outer * e for e in each))
+            )
         else:
             out.append(term)
     return Add(*out)

@@ -32,6 +32,7 @@ from symbp.ir.trace import Chain, Group, steps_along
 from symbp.known import FIXED, HELD, Known
 from symbp.naming import standard_names, unify
 from symbp.rewrite import (
+    contraction,
     cost,
     distribute,
     factor_common,
@@ -141,14 +142,14 @@ class _Simplify:
         apart = distribute(expr)
         opened = _beside(apart, source, self.known.held)
         put, multiplied = (*_put(expr, source, plain),), (*_put(expr, source, beside),)
-        first = (("expand", EXPAND, apart), *_put(apart, source, opened))
+        first = (*_multiplied(expr), *_put(apart, source, opened))
         return self.tidied(
             (
                 put,
                 multiplied,
                 first,
-                (*first, ("expand", EXPAND, distribute(opened))),
-                (*put, ("expand", EXPAND, distribute(plain))),
+                (*first, *_multiplied(opened)),
+                (*put, *_multiplied(plain)),
             )
         )
 
@@ -207,9 +208,17 @@ def _definition(node: Basic, source: Adjoint) -> Expr | None:
     return None
 
 
+def _multiplied(expr: Expr) -> Iterator[tuple[str, str, Expr]]:
+    """Products over sums, then what that lets be summed."""
+    apart = distribute(expr, contracted=False)
+    yield "multiply out", EXPAND, apart
+    yield (*contraction(apart), distribute(expr))
+
+
 def _put(expr: Expr, source: Adjoint, after: Expr) -> Iterator[tuple[str, str, Expr]]:
     """The definition in its place, and what that gives multiplied out: one step where nothing cancels."""
-    rule, reason = f"substitute ∂L/∂{source.tensor}", "fewer operations than computing it apart"
+    rule = f"substitute ∂L/∂{source.tensor}"
+    reason = "its formula, where that saves operations, divisions or a line"
 
     def visit(node: Basic) -> Basic | None:
         found = _definition(node, source)

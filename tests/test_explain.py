@@ -83,7 +83,7 @@ def test_the_whole_text_of_a_fan_out() -> None:
         "t feeds x and y: the total derivative has one term for each path.\n\n"
         "  ∂L/∂t = ∂L/∂x ∂x/∂t + ∂L/∂y ∂y/∂t\n      = 2 t ∂L/∂x + ∂L/∂y cos(t)\n",
         "Gradients\n---------\n",
-        "∂L/∂t     scalar\n",
+        "∂L/∂t     scalar  O(1)\n",
     )
 
 
@@ -100,8 +100,9 @@ def test_softmax_with_cross_entropy_step_by_step() -> None:
         "      = y[s,i] (δ_ci − y[s,c])    (collect: a b + a c = a (b + c); as an array O(k²) a row)\n",
         "  loss = −(1 / n) Σ_{s,i} t[s,i] log(y[s,i]) ",
         "  ∂L/∂z2[s,i] = Σ_c ∂L/∂y[s,c] ∂y[s,c]/∂z2[s,i]\n",
-        "      = Σ_c ∂L/∂y[s,c] y[s,c] (δ_ci − y[s,i])\n",
-        "(contract δ",
+        "      = Σ_c ∂L/∂y[s,c] y[s,c] (δ_ci − y[s,i])    (O(k²) a row)\n",
+        "(multiply out: a (b + c) = a b + a c)\n",
+        "(contract δ; O(k) a row)\n",
         "(substitute ∂L/∂y",
         "(cancel: a / a = 1)\n",
         "      = (y[s,i] (Σ_c t[s,c]) − t[s,i]) / n    (collect: ",
@@ -264,8 +265,8 @@ def test_a_step_on_a_part_is_an_equation_of_its_own() -> None:
 
 
 def test_kinks_are_explained_where_there_are_any() -> None:
-    assert "At a kink" in plain_text(*zoo("mlp"))
-    assert "At a kink" not in plain_text(*zoo("linear_regression"))
+    assert "Where a constant and a variable tie" in plain_text(*zoo("mlp"))
+    assert "Where a constant and a variable tie" not in plain_text(*zoo("linear_regression"))
 
 
 def test_code_is_shown_as_it_is() -> None:

@@ -128,7 +128,7 @@ def test_a_chain_is_a_path_of_partials(name: str) -> None:
     assert {*steps} <= partials
     assert chain.names[0] == "loss" and chain.names[-1] in adjoint.wrt
     assert chain.factors == tuple(f"∂{above}/∂{below}" for above, below in steps)
-    assert chain.left == f"∂loss/∂{chain.names[-1]}"
+    assert chain.left == f"∂L/∂{chain.names[-1]}"
 
 
 def test_the_chain_of_a_layer_begins_with_the_adjoint_of_its_output() -> None:
@@ -362,7 +362,7 @@ def test_the_outline_of_a_fan_out() -> None:
         "  y  ← t        → f\n"
         "  f  ← x, y     → L\n"
         "  L  ← f\n\n"
-        "  ∂loss/∂t = ∂loss/∂f · ∂f/∂x · ∂x/∂t\n"
+        "  ∂L/∂t = ∂loss/∂f · ∂f/∂x · ∂x/∂t\n"
     )
 
 

@@ -74,8 +74,11 @@ class Author:
         if cost.order.is_number:
             return ""
         row = cost.a_row
-        text = self.write.inline(big_o(row or cost, self.write, self.program.indices))
-        return f"{text} a row" if row else text
+        return f"{self.order(row)} a row" if row else self.order(cost)
+
+    def order(self, cost: Cost) -> str:
+        """How a cost grows as a whole."""
+        return self.write.inline(big_o(cost, self.write, self.program.indices))
 
     def aside(self, name: str) -> Iterator[Row]:
         """The matrix form of an equation or an adjoint, beside its index form."""
@@ -114,12 +117,12 @@ class Author:
         """Why a step holds: its rule, and at the first use the identity applied."""
         return self.told(step.rule, step.reason) or self.named(step.rule)
 
-    def told(self, rule: str, reason: str) -> str:
-        """A rule with its reason, where that was not given before."""
+    def told(self, rule: str, reason: str, formula: str = "") -> str:
+        """A rule with its reason, which may begin with a formula, where that was not given before."""
         if not reason or reason in self._told:
             return ""
         self._told.add(reason)
-        return f"{self.named(rule)}: {self.write.prose(reason)}"
+        return f"{self.named(rule)}: {formula}{' ' if formula else ''}{self.write.prose(reason)}"
 
     def named(self, rule: str) -> str:
         """A rule as prose; a tensor, or an adjoint, that it ends in, as a symbol."""

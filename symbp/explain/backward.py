@@ -54,7 +54,7 @@ def _derived(
     forms = (a.chain, *(step.after for step in a.steps))
     if len(rows) > WORTH and (earlier := repeats.earlier(left, forms)) is not None:
         rows = [replace(rows[-1], note=f"as {author.write.inline(earlier)}")]
-    why = author.told("chain rule", "∂L/∂z = Σ ∂L/∂y ∂y/∂z over all y that read z")
+    why = author.told("chain rule", "over all y that read z", author.write.chain_rule)
     first = [Row(left, rule, why, checked=author.view.checked > 0)] if rule else []
     yield Display((*first, *rows, *_of_next_step(author, a), *author.aside(a.name)))
     yield from _beginning(author, a)
@@ -63,10 +63,10 @@ def _derived(
 
 
 def _priced(author: Author, a: Adjoint, rows: Sequence[Row]) -> Iterator[Row]:
-    """The chain rule as it stands costs what all its sums do; from then on, what the formula is computed by."""
+    """A form on the way costs what all its sums do as they stand; the last one, what it is computed by."""
     forms = [a.chain, *(step.after for step in a.steps)]
-    costs = [cost_as_written(a.indices, a.chain, author.shared)]
-    costs += [cost(a.indices, form, author.shared, of=a.tensor) for form in forms[1:]]
+    costs = [cost_as_written(a.indices, form, author.shared) for form in forms[:-1]]
+    costs.append(cost(a.indices, forms[-1], author.shared, of=a.tensor))
     found = {author.formula(form): c for form, c in zip(forms, costs)}
     shown = None
     for row in rows:
@@ -113,7 +113,8 @@ def _of_next_step(author: Author, a: Adjoint) -> Iterator[Row]:
 
     after = transform(a.expr, visit)
     if after != a.expr:
-        yield Row("", author.formula(standard_names(after, a.indices, author.program.indices)))
+        recurrence = author.formula(standard_names(after, a.indices, author.program.indices))
+        yield Row("", recurrence, "what that step adds, as derived below")
 
 
 def _beginning(author: Author, a: Adjoint) -> Iterator[Block]:

@@ -50,9 +50,10 @@ def _chain(author: Author) -> Iterator[Block]:
     """The product along one path, of which every gradient is a sum."""
     chain = longest_chain(author.adjoint, author.write)
     if chain is not None:
+        end = "loss" if author.program.loss else "outputs"
         yield Prose(
             "Along a path the partials are multiplied, and summed over the indices that neighbours share; a derivative "
-            "is the sum of such products over all paths. The arrow shows how one is built up, along the longest:"
+            f"is the sum of such products over all paths. The longest path to the {end}, read from the right:"
         )
         yield Figure(chain, "")
 

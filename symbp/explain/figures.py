@@ -70,7 +70,8 @@ def longest_chain(adjoint: AdjointProgram, write: Notation) -> Chain | None:
         names = adjoint.adjoint_names()
         last, first = (write.formula(Entry(names[found[k]])) for k in (-1, 0))
         return Chain(last, (first, *factors), found)
-    return Chain(_symbol(program.loss, found[-1], adjoint, write), tuple(factors), found)
+    total = write.formula(Entry(adjoint.adjoint_names()[found[-1]]))
+    return Chain(total, tuple(factors), found)
 
 
 def _edges(adjoint: AdjointProgram, write: Notation) -> Iterator[Edge]:

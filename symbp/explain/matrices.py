@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sympy import Idx, Symbol
+from sympy import Idx, Integer, Symbol
 
 from symbp.explain.view import View
 from symbp.ir.matrix import (
@@ -19,9 +19,11 @@ from symbp.ir.matrix import (
     Ones,
     Power,
     Product,
+    Scalar,
     Tensor,
     Unit,
     nodes,
+    raised,
 )
 from symbp.ir.nodes import Entry
 from symbp.ir.program import unshifted
@@ -53,7 +55,8 @@ def forms(view: View) -> dict[str, MatrixForm]:
 
 def legend(found: Iterable[MatrixForm], write: Notation) -> Iterator[str]:
     """What the signs of matrix forms mean, those that occur."""
-    every = [n for form in found for n in nodes(form.right)]
+    given = list(found)
+    every = [n for form in given for n in nodes(form.right)]
     kinds = {type(n) for n in every}
     if not kinds:
         return
@@ -61,28 +64,36 @@ def legend(found: Iterable[MatrixForm], write: Notation) -> Iterator[str]:
         "Formulas without indices are of matrices; a tensor with one index is a column"
         f"{', and functions apply to each entry' if Apply in kinds else ''}."
     )
+    if any(form.each for form in given):
+        yield "A place on an axis picks a slice: all entries there."
     i, j = Idx("i"), Idx("j")
     a, b = (Tensor(entry=Entry(name, i, j), moving=(i, j)) for name in "AB")
     v = Tensor(entry=Entry("v", i), moving=(i,))
     place = Symbol("p", integer=True)
-    samples: list[tuple[tuple[type[Matrix], ...], Matrix, str]] = [
-        ((Hadamard, Power), Hadamard((a, b)), "multiplies entry by entry"),
-        ((Ones, Indicator), Ones(index=i), "is a column of ones"),
-        ((Unit,), Unit(index=i, place=place), "is a column of zeros with a one at its place"),
-        ((Identity,), Identity(rows=i, columns=j), "is the identity"),
+    positive = Indicator((a, Scalar(value=Integer(0))), relation=">")
+    divided = any(isinstance(n, Power) and n.exponent == -1 for n in every)
+    powers = any(isinstance(n, Power) and n.exponent.is_positive for n in every)
+    norms = any(isinstance(n, Inner) and n.parts[0] == n.parts[1] for n in every)
+    samples: list[tuple[bool, Matrix, str]] = [
+        (Hadamard in kinds, Hadamard((a, b)), "multiplies entry by entry"),
+        (divided, Hadamard((a, raised(b, Integer(-1)))), "divides so"),
+        (powers, raised(a, Integer(2)), "squares each entry"),
+        (Ones in kinds, Ones(index=i), "is a column of ones"),
+        (Indicator in kinds, positive, "is 1 at each entry where that holds, else 0"),
+        (Unit in kinds, Unit(index=i, place=place), "is a column of zeros with a one at its place"),
+        (Identity in kinds, Identity(rows=i, columns=j), "is the identity"),
         (
-            (Diagonal,),
+            Diagonal in kinds,
             Diagonal((v,), rows=i, columns=j),
             "has the entries of a column on its diagonal",
         ),
-        ((Inner,), Inner((a, b)), "is the sum of all products of entries"),
+        (Inner in kinds, Inner((a, b)), "is the sum of all products of entries"),
+        (norms, Inner((a, a)), "is that of A with itself"),
     ]
-    if any(isinstance(n, Inner) and n.parts[0] == n.parts[1] for n in every):
-        samples.append(((Inner,), Inner((a, a)), "is that of A with itself"))
     signs = [
         f"{write.inline(write.matrix(sample))} {meaning}"
-        for wanted, sample, meaning in samples
-        if kinds.intersection(wanted)
+        for occurs, sample, meaning in samples
+        if occurs
     ]
     if signs:
         yield f"There {'; '.join(signs)}."

@@ -18,7 +18,7 @@ def gradients(author: Author) -> Iterator[Block]:
         indices = author.indices_of(name)
         left = author.symbol(Entry(author.names[name], *indices))
         a = found.get(name)
-        price = author.price(cost(indices, a.expr, author.shared, of=name)) if a else ""
+        price = author.order(cost(indices, a.expr, author.shared, of=name)) if a else ""
         rows.append((left, author.write.shape(tuple(size_of(i) for i in indices)), price))
     if rows:
         yield Table(("gradient", "shape", "operations"), tuple(rows))
@@ -38,7 +38,7 @@ def computed(author: Author) -> Iterator[Block]:
     if not author.view.stable:
         return
     yield Prose(
-        "The module computes equal forms of these, in which nothing overflows or turns to log 0."
+        "The module computes equal forms of these, in which nothing overflows and no sum rounds to 0 below a logarithm."
     )
     tensors = author.adjoint.tensors()
     rows: list[Row] = []

@@ -31,6 +31,7 @@ def conventions(author: Author, brief: bool) -> Iterator[Block]:
         )
         words = [f"{write.scalar} is any scalar computed from the outputs.", write.legend]
         words.append(f"Given: {given}.")
+        words += _from_outside(author)
     words += _of_steps(author)
     forms = [] if brief else [f for p in adjoint.partials for f in (p.derived, p.expr)]
     nodes = [n for f in (*forms, *(a.expr for a in adjoint.adjoints)) for n in walk(f)]
@@ -43,13 +44,16 @@ def conventions(author: Author, brief: bool) -> Iterator[Block]:
             "over such an index in the chain rule."
         )
     kinks = any(isinstance(n, Iverson) for n in nodes)
-    if kinks or any(isinstance(n, Cases) and n.is_indicator for n in nodes):
+    changed = [] if brief else [n for s in author.program.trace for n in walk(s.after)]
+    brackets = any(isinstance(n, Iverson) for n in (*nodes, *changed))
+    if brackets or any(isinstance(n, Cases) and n.is_indicator for n in nodes):
         condition = Symbol("P")
         bracket = author.symbol(Iverson(condition))
         words.append(f"{bracket} is 1 where {author.symbol(condition)} holds, else 0.")
     if kinks:
         words.append(
-            "At a kink, of a constant and a variable the constant wins; variables that tie have equal shares."
+            "Where a constant and a variable tie, the derivative is that of the constant, 0; variables that tie share "
+            "it equally."
         )
     if any(isinstance(n, (Abs, sign)) for n in nodes):
         words.append(f"The sign of 0 is {author.symbol(Integer(0))}.")
@@ -60,7 +64,8 @@ def conventions(author: Author, brief: bool) -> Iterator[Block]:
     if not brief and author.program.indices:
         big = write.inline(big_o(entries_of(author.program.indices[:1]), write))
         words.append(
-            f"Costs such as {big} count operations; a row is one value of the indices that all tensors share."
+            f"Costs such as {big} count operations; a row is one value of the indices that all tensors of a formula "
+            "share, parameters aside."
         )
     if author.view.checked and not brief:
         words.append(
@@ -75,11 +80,25 @@ def conventions(author: Author, brief: bool) -> Iterator[Block]:
 
 
 def _of_steps(author: Author) -> Iterator[str]:
-    """What the adjoints of reads at other steps are."""
+    """What the adjoints of reads at other steps are, and of those at the last."""
     for shift in author.program.shifts:
         if shift.name in author.names:
             part, read = Entry(author.names[shift.name], *shift.indices), author.own(shift.name)
             yield f"{author.symbol(part)} is what the read of {read} adds to an adjoint."
+    for a in author.adjoint.adjoints:
+        if a.tensor in author.program.ends.values() and a.expr != 0:
+            last = author.symbol(Entry(a.name, *a.indices))
+            yield f"{last} is the adjoint of the read {author.own(a.tensor)}."
+
+
+def _from_outside(author: Author) -> Iterator[str]:
+    """Of outputs that other equations read, the adjoint given is one term of the whole."""
+    for output, seed in author.adjoint.seeds.items():
+        whole = author.names.get(output, seed)
+        if whole != seed:
+            indices = author.indices_of(output)
+            given, total = (author.symbol(Entry(name, *indices)) for name in (seed, whole))
+            yield f"{given} is the part of {total} that comes from outside the network."
 
 
 def _diagonal(author: Author) -> str:
@@ -95,7 +114,7 @@ def _ranges(author: Author) -> Iterator[Block]:
         names = ", ".join(author.symbol(i) for i in group)
         ranges.append(f"{names} from {author.symbol(lower)} to {author.symbol(upper)}")
     if ranges:
-        yield Prose(f"Indices run {'; '.join(ranges)}.")
+        yield Prose(f"Indices run {'; '.join(ranges)}; a primed index as the one without.")
 
 
 def _declaration(author: Author, d: Declaration) -> tuple[str, str, str]:

@@ -33,6 +33,10 @@ class Notation(Protocol):
     def legend(self) -> str:
         """What an adjoint and a local partial are, and how they are written."""
 
+    @property
+    def chain_rule(self) -> str:
+        """The adjoint of z from those of all y, in a line of prose."""
+
     def formula(self, expr: Basic) -> str: ...
 
     def partial(self, above: str, below: str) -> str: ...
@@ -74,6 +78,10 @@ class Latex:
             f"A bar marks an adjoint, the total derivative: {adjoint}. "
             f"A local partial {local} is that of one equation."
         )
+
+    @property
+    def chain_rule(self) -> str:
+        return self.inline(r"\bar{z} = \sum \bar{y} \, \partial y / \partial z")
 
     def formula(self, expr: Basic) -> str:
         return notation.latex(expr, self.adjoints, self.widest)
@@ -165,13 +173,19 @@ class Text:
     scalar = "L"
     loss = "loss"
     mark = ""
-    legend = (
-        "∂L/∂z is the adjoint of z, the total derivative, as a matrix dz; "
-        "∂y/∂z is the local partial of one equation."
-    )
+    chain_rule = "∂L/∂z = Σ ∂L/∂y ∂y/∂z"
 
     def __init__(self, adjoint: AdjointProgram) -> None:
         self.adjoints = {name: tensor for tensor, name in adjoint.adjoint_names().items()}
+        self.has_loss = adjoint.program.loss is not None
+
+    @property
+    def legend(self) -> str:
+        of_loss = ": ∂loss/∂y is that of the loss's equation" if self.has_loss else ""
+        return (
+            "∂L/∂z is the adjoint of z, the total derivative, as a matrix dz; "
+            f"∂y/∂z is the local partial of one equation{of_loss}."
+        )
 
     def formula(self, expr: Basic) -> str:
         return notation.text(expr, self.adjoints)

@@ -210,7 +210,10 @@ class _Scaling:
         until = Le(step, over) if self.shift.by < 0 else Ge(step, over)
         sizes = Entry(self.size, *(step if i == over else i for i in own))
         total = Reduce("sum", Iverson(until) * log(sizes), step)
-        reason = "a product of many steps leaves the range of floating point; the result does not depend on the factors"
+        reason = (
+            f"{self.shift.source} on the right is divided by its size at each step, or a product of many steps leaves "
+            "the range of floating point; the result does not depend on the sizes, and no derivative is taken of them"
+        )
         for eq in (eq for eq in equations if eq.name in self.table):
             before, after = self.table[eq.name].expr, eq.expr
             if eq.name == self.shift.source:
