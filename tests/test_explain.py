@@ -100,7 +100,7 @@ def test_softmax_with_cross_entropy_step_by_step() -> None:
         "      = y[s,i] (δ_ci − y[s,c])    (collect: a b + a c = a (b + c); as an array O(k²) a row)\n",
         "  loss = −(1 / n) Σ_{s,i} t[s,i] log(y[s,i]) ",
         "  ∂L/∂z2[s,i] = Σ_c ∂L/∂y[s,c] ∂y[s,c]/∂z2[s,i]\n",
-        "      = Σ_c ∂L/∂y[s,c] y[s,c] (δ_ci − y[s,i])\n",
+        "      = Σ_c ∂L/∂y[s,c] y[s,c] (δ_ci − y[s,i]) ",
         "(contract δ",
         "(substitute ∂L/∂y",
         "(cancel: a / a = 1)\n",
