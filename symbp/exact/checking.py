@@ -236,6 +236,7 @@ class _Checker:
         self.outside = derived.outside()
         self.reverse = Reverse(derived.adjoint)
         self.exact: dict[tuple[str, int, bool], Exact] = {}
+        self.tried: dict[tuple[str, tuple[Index, ...]], list[dict[Index, int]]] = {}
         self.free = dict(self.costly(LAWS[law]))
 
     def costly(
@@ -312,19 +313,23 @@ class _Checker:
         values = f"{before:.12g} before it and {after:.12g} after it"
         raise CompilerError(f"wrong step: {step}: {values}{' at ' * bool(place)}{place}")
 
-    def places(self, step: Step) -> Iterator[dict[Index, int]]:
-        """Places to try: all indices alike, so that no δ is 0; then random ones, of which some indices are alike."""
+    def places(self, step: Step) -> list[dict[Index, int]]:
+        """Places to try, the same for all steps of a subject: much of what they read is then the same."""
         free = {*step.indices, *free_indices(step.before), *free_indices(step.after)}
-        own = sorted((i for i in free if isinstance(i, Idx)), key=str)
-        counts = [whole(size_of(i), self.point.sizes) for i in own]
-        seen: set[Place] = set()
-        for attempt in range(2 * ATTEMPTS):
-            shared = {n: int(self.rng.integers(n)) for n in sorted({*counts})}
-            alike = 1.0 if attempt == 0 else 0.3
-            place = tuple(
-                shared[n] if self.rng.random() < alike else int(self.rng.integers(n))
-                for n in counts
+        own = tuple(sorted((i for i in free if isinstance(i, Idx)), key=str))
+        key = step.subject, own
+        if key not in self.tried:
+            counts = [whole(size_of(i), self.point.sizes) for i in own]
+            found = dict.fromkeys(
+                self.drawn(counts, attempt == 0) for attempt in range(2 * ATTEMPTS)
             )
-            if place not in seen:
-                seen.add(place)
-                yield dict(zip(own, place))
+            self.tried[key] = [dict(zip(own, place)) for place in found]
+        return self.tried[key]
+
+    def drawn(self, counts: Sequence[int], alike: bool) -> Place:
+        """A random place, of which some indices are alike, or all: no δ is 0 there."""
+        shared = {n: int(self.rng.integers(n)) for n in sorted({*counts})}
+        return tuple(
+            shared[n] if alike or self.rng.random() < 0.3 else int(self.rng.integers(n))
+            for n in counts
+        )
