@@ -220,7 +220,7 @@ def _tied(sampler: Sampler, sizes: Mapping[str, int]) -> Point:
 
 
 class _Checker:
-    """Compares the sides of steps at one point. Where it is not `generic`, a side before a step may have no value."""
+    """Compares the sides of steps at one point; where that is not `generic`, what stood before may have no value."""
 
     def __init__(
         self,
@@ -300,7 +300,8 @@ class _Checker:
         # an identity that holds whatever the values of what costs much holds for its values too
         for cut in (True, False) if self.free else (False,):
             before, after = self.sides(step, at, DIGITS, cut)
-            if before.is_nan() and (after.is_nan() or not self.generic):
+            widened = not self.generic or step.stage == "stabilise"  # to where there was no value
+            if before.is_nan() and (after.is_nan() or widened):
                 return None
             apart, size = abs(before - after), min(abs(before), abs(after))
             if before == after or apart <= TOLERANCE * size or (apart < least and size < least):
