@@ -170,7 +170,7 @@ def check(derived: Derived, trace: Sequence[Step], seed: int = 0) -> Checks:
         kinked = [step for step in trace if _has_kink(step)]
         if kinked and (sizes := sampler.sizes(kinds=3)) is not None:
             checker = _Checker(derived, trace, _tied(sampler, sizes), rng, law, generic=False)
-            comparisons += sum(checker.check(step) for step in kinked)
+            comparisons += sum(checker.check(step, 3 * PLACES) for step in kinked)
     return Checks(comparisons, tuple(waiting))
 
 
@@ -278,7 +278,7 @@ class _Checker:
         except CompilerError as error:
             raise CompilerError(f"wrong step: {step}: {error}") from None
 
-    def check(self, step: Step) -> int:
+    def check(self, step: Step, least: int = PLACES) -> int:
         """The number of places at which the sides are finite and equal; at some of them not 0, if that can be."""
         told = zeros = 0
         for k, at in enumerate(self.places(step)):
@@ -288,7 +288,7 @@ class _Checker:
                 continue
             if found is not None:
                 told, zeros = told + 1, zeros + (found == 0)
-            if told >= PLACES and zeros < told or k >= ATTEMPTS:
+            if (told >= least and zeros < told) or k >= ATTEMPTS:
                 break
         return told
 
@@ -315,22 +315,25 @@ class _Checker:
         raise CompilerError(f"wrong step: {step}: {values}{' at ' * bool(place)}{place}")
 
     def places(self, step: Step) -> list[dict[Index, int]]:
-        """Places to try, the same for all steps of a subject: much of what they read is then the same."""
+        """Places to try, the first with all indices alike, the second apart; random ones follow.
+
+        They are the same for all steps of a subject, and with them much of what is read.
+        """
         free = {*step.indices, *free_indices(step.before), *free_indices(step.after)}
         own = tuple(sorted((i for i in free if isinstance(i, Idx)), key=str))
         key = step.subject, own
         if key not in self.tried:
             counts = [whole(size_of(i), self.point.sizes) for i in own]
-            found = dict.fromkeys(
-                self.drawn(counts, attempt == 0) for attempt in range(2 * ATTEMPTS)
-            )
+            alike = self.place(counts, 1.0)
+            apart = tuple(counts[:k].count(n) % n for k, n in enumerate(counts))
+            others = (self.place(counts, 0.3) for _ in range(2 * ATTEMPTS))
+            found = dict.fromkeys((alike, apart, *others))
             self.tried[key] = [dict(zip(own, place)) for place in found]
         return self.tried[key]
 
-    def drawn(self, counts: Sequence[int], alike: bool) -> Place:
-        """A random place, of which some indices are alike, or all: no δ is 0 there."""
+    def place(self, counts: Sequence[int], alike: float) -> Place:
+        """A random place, at which indices of one range are alike with a probability: no δ is 0 where all are."""
         shared = {n: int(self.rng.integers(n)) for n in sorted({*counts})}
         return tuple(
-            shared[n] if alike or self.rng.random() < 0.3 else int(self.rng.integers(n))
-            for n in counts
+            shared[n] if self.rng.random() < alike else int(self.rng.integers(n)) for n in counts
         )
