@@ -93,11 +93,12 @@ def test_softmax_with_cross_entropy_step_by_step() -> None:
         found,
         "i, c from 0 to k − 1",
         "  t[s,i]   input, sums to 1 over i  n × k\n",
-        "  h1[s,a] = max(0, z1[s,a])\n",
-        "  y[s,i] = exp(z2[s,i]) / Σ_c exp(z2[s,c])\n",
+        "  h1[s,a] = max(0, z1[s,a]) ",
+        "  y[s,i] = exp(z2[s,i]) / Σ_c exp(z2[s,c]) ",
         "  ∂y[s,i]/∂z2[s,c] = δ_ci ",  # with every δ
-        "      = y[s,i] (δ_ci − y[s,c])    (in terms of y",
-        "  loss = −(1 / n) Σ_{s,i} t[s,i] log(y[s,i])\n",
+        "(in terms of y)\n",
+        "      = y[s,i] (δ_ci − y[s,c])    (collect: a b + a c = a (b + c); as an array O(k²) a row)\n",
+        "  loss = −(1 / n) Σ_{s,i} t[s,i] log(y[s,i]) ",
         "  ∂L/∂z2[s,i] = Σ_c ∂L/∂y[s,c] ∂y[s,c]/∂z2[s,i]\n",
         "      = Σ_c ∂L/∂y[s,c] y[s,c] (δ_ci − y[s,i])\n",
         "(contract δ",
@@ -105,8 +106,8 @@ def test_softmax_with_cross_entropy_step_by_step() -> None:
         "(cancel: a / a = 1)\n",
         "      = (y[s,i] (Σ_c t[s,c]) − t[s,i]) / n    (collect: ",
         "      = (y[s,i] − t[s,i]) / n    (data sum to 1: ",
-        "  ∂L/∂W2[i,a] = Σ_s ∂L/∂z2[s,i] ∂z2[s,i]/∂W2[i,a]\n      = Σ_s ∂L/∂z2[s,i] h1[s,a]\n",
-        "  ∂L/∂W2[i,a]  k × h\n",
+        "  ∂L/∂W2[i,a] = Σ_s ∂L/∂z2[s,i] ∂z2[s,i]/∂W2[i,a]\n      = Σ_s ∂L/∂z2[s,i] h1[s,a] ",
+        "  ∂L/∂W2[i,a]  k × h  O(n k h)\n",
     )
 
 
@@ -150,9 +151,9 @@ def test_equations_stand_as_declared_and_as_rewritten() -> None:
     net.loss(-Sum(log(y[s, i]), s, i))
     position(
         plain_text(*derived(net)),
-        "  e[s,i] = exp(z[s,i])\n",
-        "  total[s] = Σ_c e[s,c]\n",
-        "  y[s,i] = e[s,i] / total[s]\n",
+        "  e[s,i] = exp(z[s,i]) ",
+        "  total[s] = Σ_c e[s,c] ",
+        "  y[s,i] = e[s,i] / total[s] ",
         "      = exp(z[s,i]) / Σ_c exp(z[s,c])    (substitute: ",
     )
 
@@ -197,7 +198,7 @@ def test_a_sum_over_the_index_of_what_is_read_keeps_apart_from_it() -> None:
     position(
         plain_text(*derived(net)),
         "  ∂A[i,j]/∂w[j] = 1 + i\n",
-        "  ∂L/∂w[i] = Σ_j ∂L/∂A[j,i] ∂A[j,i]/∂w[i]\n      = Σ_j ∂L/∂A[j,i] (1 + j)\n",
+        "  ∂L/∂w[i] = Σ_j ∂L/∂A[j,i] ∂A[j,i]/∂w[i]\n      = Σ_j ∂L/∂A[j,i] (1 + j) ",
     )
 
 
@@ -215,7 +216,7 @@ def test_the_same_derivation_is_printed_once() -> None:
         plain_text(*derived(net)),
         "  ∂p[i]/∂x[c] = ",
         "in terms of p",
-        "  ∂q[s,a]/∂z[s,b] = q[s,a] (δ_ab − q[s,b])    (as ∂p[i]/∂x[c])\n",
+        "  ∂q[s,a]/∂z[s,b] = q[s,a] (δ_ab − q[s,b])    (as ∂p[i]/∂x[c]; as an array O(m²) a row)\n",
     )
 
 
@@ -280,7 +281,7 @@ def test_code_is_shown_as_it_is() -> None:
 
 def test_code_stands_beside_its_formula() -> None:
     derivation = derive(load_model(ZOO / "mlp.py"))
-    position(derivation.latex, r"\step{\texttt{dW1 = dz1.T @ x}}")
+    position(derivation.latex, r"\step{\texttt{dW1 = dz1.T @ x}\quad $O(n\, d\, h)$}")
     position(derivation.text, "  ∂L/∂W1[a,j] = ", "\n\n  dW1 = dz1.T @ x\n")
 
 

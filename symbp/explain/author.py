@@ -87,11 +87,19 @@ class Author:
             yield Row(left, self.write.matrix(form.right), note, aside=True)
 
     def chained(
-        self, left: str, first: Expr, steps: Sequence[Step], last: Expr | None = None
+        self,
+        left: str,
+        first: Expr,
+        steps: Sequence[Step],
+        last: Expr | None = None,
+        derived: bool = False,
     ) -> Iterator[Row]:
-        """left = first = … = last. A step that rewrites only a part stands as an equation of its own."""
+        """left = first = … = last. A step that rewrites only a part stands as an equation of its own.
+
+        `derived`: the first equality is a step, too.
+        """
         shown = self.formula(first)
-        yield Row(left, shown)
+        yield Row(left, shown, checked=derived and self.view.checked > 0)
         for step in steps:
             before, after = self.formula(step.before), self.formula(step.after)
             if before == shown != after:

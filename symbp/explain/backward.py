@@ -49,13 +49,13 @@ def _derived(
     yield from _paths(author, a)
     left = author.tensor(a.name, a.indices)
     rule = _chain_rule(author, a, partials)
-    rows = list(author.chained("" if rule else left, a.chain, a.steps, a.expr))
+    rows = list(author.chained("" if rule else left, a.chain, a.steps, a.expr, derived=True))
     rows = list(_priced(author, a, rows))
     forms = (a.chain, *(step.after for step in a.steps))
     if len(rows) > WORTH and (earlier := repeats.earlier(left, forms)) is not None:
         rows = [replace(rows[-1], note=f"as {author.write.inline(earlier)}")]
     why = author.told("chain rule", "∂L/∂z = Σ ∂L/∂y ∂y/∂z over all y that read z")
-    first = [Row(left, rule, why)] if rule else []
+    first = [Row(left, rule, why, checked=author.view.checked > 0)] if rule else []
     yield Display((*first, *rows, *_of_next_step(author, a), *author.aside(a.name)))
     yield from _beginning(author, a)
     if code := author.view.code.get(a.name):

@@ -91,10 +91,10 @@ def _partial(author: Author, p: Partial, repeats: Repeats) -> Iterator[Row]:
     ]
     left = author.partial(p)
     first, last = _met(author, p, p.derived), _met(author, p, p.expr)
-    rows = list(author.chained(left, first, steps, last))
+    rows = list(author.chained(left, first, steps, last, derived=True))
     forms = (first, *(step.after for step in steps))
     if len(rows) > WORTH and (earlier := repeats.earlier(left, forms)) is not None:
-        rows = [Row(left, rows[-1].right, f"as {author.write.inline(earlier)}")]
+        rows = [replace(rows[-1], left=left, note=f"as {author.write.inline(earlier)}")]
     if _is_spread(p, last):
         price = author.price(jacobian(p, author.shared)[1])
         rows[-1] = replace(rows[-1], cost=f"as an array {price}")
@@ -103,8 +103,10 @@ def _partial(author: Author, p: Partial, repeats: Repeats) -> Iterator[Row]:
 
 def _is_spread(p: Partial, expr: Expr) -> bool:
     """Whether the partial as an array has more entries, where they can differ from 0, than any tensor it is made of."""
-    own = {*p.output_indices, *p.input_indices}.difference(p.diagonal, p.diagonal.values())
-    return len(own) > 1 and not any(own <= set(e.indices) for e in entries(expr))
+    above = set(p.output_indices).difference(p.diagonal.values())
+    below = set(p.input_indices).difference(p.diagonal)
+    made = any(above | below <= set(e.indices) for e in entries(expr))
+    return bool(above) and bool(below) and not made
 
 
 def _met(author: Author, p: Partial, expr: Expr) -> Expr:

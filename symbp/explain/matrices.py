@@ -53,7 +53,8 @@ def forms(view: View) -> dict[str, MatrixForm]:
 
 def legend(found: Iterable[MatrixForm], write: Notation) -> Iterator[str]:
     """What the signs of matrix forms mean, those that occur."""
-    kinds = {type(n) for form in found for n in nodes(form.right)}
+    every = [n for form in found for n in nodes(form.right)]
+    kinds = {type(n) for n in every}
     if not kinds:
         return
     yield (
@@ -76,6 +77,8 @@ def legend(found: Iterable[MatrixForm], write: Notation) -> Iterator[str]:
         ),
         ((Inner,), Inner((a, b)), "is the sum of all products of entries"),
     ]
+    if any(isinstance(n, Inner) and n.parts[0] == n.parts[1] for n in every):
+        samples.append(((Inner,), Inner((a, a)), "is that of A with itself"))
     signs = [
         f"{write.inline(write.matrix(sample))} {meaning}"
         for wanted, sample, meaning in samples

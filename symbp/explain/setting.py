@@ -62,6 +62,10 @@ def conventions(author: Author, brief: bool) -> Iterator[Block]:
         words.append(
             f"Costs such as {big} count operations; a row is one value of the indices that all tensors share."
         )
+    if author.view.checked and not brief:
+        words.append(
+            f"All {author.view.checked} steps were checked, both sides at random places in 40 digits{write.mark}."
+        )
     yield Prose(" ".join(words))
     if not brief and (signs := list(legend(author.forms.values(), write))):
         yield Prose(" ".join(signs))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from itertools import accumulate
 
-LINE = 80.0  # glyphs of average width across the text of a page
+LINE = 83.0  # glyphs of average width across the text of a page
 SHORT_LINE = 3.0  # what an empty line costs where a formula is broken; one pair of brackets costs 2
 
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\s+|.", re.DOTALL)

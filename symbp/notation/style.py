@@ -21,6 +21,7 @@ class Notation(Protocol):
     """How one kind of document writes things. Formulas are bare; `inline` sets one in a line of prose."""
 
     loss: str  # the left side of the loss's equation
+    mark: str  # which sign stands beside a step that was checked, where the page does not say so itself
 
     def __init__(self, adjoint: AdjointProgram) -> None: ...
 
@@ -55,6 +56,7 @@ class Notation(Protocol):
 
 class Latex:
     loss = r"\mathcal{L}"
+    mark = r" ($\checked$)"
     widest: ClassVar[float] = WIDEST_FRACTION  # glyphs in a fraction
 
     def __init__(self, adjoint: AdjointProgram) -> None:
@@ -110,6 +112,7 @@ class Html(Latex):
     """Prose is HTML, with MathML in it. Formulas stay LaTeX, which the page turns into MathML piece by piece."""
 
     widest = 30.0  # fits a phone
+    mark = ""
 
     def inline(self, formula: str) -> str:
         return mathml(formula)
@@ -132,6 +135,7 @@ class Markdown(Latex):
     Hosts that set it by MathJax refuse \operatorname.
     """
 
+    mark = ""
     widest = 45.0  # the column of a host is narrower than a page
 
     def formula(self, expr: Basic) -> str:
@@ -160,6 +164,7 @@ def _escaped(text: str) -> str:
 class Text:
     scalar = "L"
     loss = "loss"
+    mark = ""
     legend = (
         "∂L/∂z is the adjoint of z, the total derivative, as a matrix dz; "
         "∂y/∂z is the local partial of one equation."

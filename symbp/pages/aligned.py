@@ -50,14 +50,14 @@ class Aligned:
             yield pieces[-1] + "".join(r" \\[0.8ex]" if row.left else r" \\" for row in following)
 
     def _joined(self, rows: Sequence[Row], loose: bool) -> list[Row]:
-        """Steps on one line, a = b = c, as long as they fit with their reasons; so do loose formulas without any."""
+        """Steps on one line, a = b = c, as long as they fit with their reasons; so do loose formulas with the same."""
         room = self._room(rows)
         found: list[Row] = []
         for row in (replace(row, note=_joint(row.note, row.cost), cost="") for row in rows):
             before = found[-1] if found else row
             note = _joint(before.note, row.note)
             right = f"{before.right} {relation(row)} {row.right}"
-            apart = row.aside or loose and row.left and not note
+            apart = row.aside or loose and row.left and row.note in ("", before.note)
             if apart:
                 right = rf"{before.right} \qquad {row.left} {relation(row)} {row.right}"
             fits = display.width(right) + display.prose_width(note) < room

@@ -20,7 +20,7 @@ _MARKS = {
 }  # fmt: skip
 
 # points
-TEXT = 482.0  # the width of a page
+TEXT = 500.0  # the width of a page
 NARROW = 240.0  # of a picture that leaves room beside it
 MARGIN = 30.0  # around it
 CAPTION = 45.0  # the height of one, with a title
