@@ -109,7 +109,8 @@ def derive(
     shown = {
         name: tuple(x for line in lines for x in statement(line)) for name, lines in code.items()
     }
-    view = View(simple, plain, safe, shown, _update_program(update), schedule, len(trace))
+    checked = 0 if checks.untold else len(trace)  # a document marks all steps, or none
+    view = View(simple, plain, safe, shown, _update_program(update), schedule, checked)
     return Derivation(declared, view, schedule, equations, source, update, trace, checks)
 
 
