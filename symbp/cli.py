@@ -85,6 +85,13 @@ Optimizer = Annotated[
 ]
 
 
+class Style(StrEnum):
+    """The styles of a module."""
+
+    readable = "readable"
+    fast = "fast"
+
+
 @app.callback(invoke_without_command=True, help=HELP)
 def _symbp(
     context: typer.Context,
@@ -103,6 +110,9 @@ def _derive_command(
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where to write.")
     ] = GENERATED,
     optimizer: Optimizer = None,
+    style: Annotated[
+        Style, typer.Option("--style", help="fast: operations write into arrays made before.")
+    ] = Style.readable,
 ) -> int:
     """Derive, verify, then write the module and its derivation.
 
@@ -110,7 +120,7 @@ def _derive_command(
     is written, and the exit code is 1.
     """
     with _Progress() as progress:
-        derivation = _derive(model, progress, optimizer)
+        derivation = _derive(model, progress, optimizer, style)
         progress("verify")
         report = derivation.verify()
     paths = derivation.write(output) if report.ok else []
@@ -209,7 +219,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain("symbp", f"internal error, please report it with the model: {text}", 1)
 
 
-def _derive(model: Path, progress: _Progress, optimizer: str | None = None) -> Derivation:
+def _derive(
+    model: Path,
+    progress: _Progress,
+    optimizer: str | None = None,
+    style: Style = Style.readable,
+) -> Derivation:
     """Load and derive. `optimizer` is one name, or several between commas.
 
     What the model prints goes to standard error, apart from our own output.
@@ -222,7 +237,7 @@ def _derive(model: Path, progress: _Progress, optimizer: str | None = None) -> D
         with redirect_stdout(sys.stderr):
             network = load_model(model)
         names = None if optimizer is None else [name.strip() for name in optimizer.split(",")]
-        return derive(network, progress=progress, optimizer=names)
+        return derive(network, progress=progress, optimizer=names, style=style.value)
     except ModelError as error:
         error.where = error.where or str(model)
         raise

@@ -1,6 +1,7 @@
 """The stages in order. This is the one file that knows them all.
 
-declare → normalise → expose → differentiate → simplify → stabilise → lower → emit, and off the line: verify, explain
+declare → normalise → expose → differentiate → simplify → stabilise → lower → emit, and off the line: verify, explain.
+In the fast style `fast` stands before emit.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sympy import Integer
 
@@ -20,6 +21,7 @@ from symbp.differentiate import differentiate, partial
 from symbp.emit import emit
 from symbp.errors import ModelError
 from symbp.explain import document, text_document
+from symbp.fast.style import fast
 from symbp.files import write_files
 from symbp.ir.network import Declared
 from symbp.ir.nodes import Entry, size_of
@@ -31,6 +33,7 @@ from symbp.lower import lower
 from symbp.normalise import normalise
 from symbp.notation import lhs_text, text
 from symbp.optimizers import rule
+from symbp.results import needed
 from symbp.rules.scaling import scaled
 from symbp.simplify import simplify
 from symbp.stabilise import expose, stabilise
@@ -43,6 +46,7 @@ from symbp.verify import Report, verify
 from symbp.verify_step import verify_step
 
 Progress = Callable[[str], None]
+Style = Literal["readable", "fast"]
 
 
 def derive(
@@ -50,14 +54,17 @@ def derive(
     wrt: Iterable[str] | None = None,
     progress: Progress | None = None,
     optimizer: str | Optimizer | Sequence[str | Optimizer] | None = None,
+    style: Style = "readable",
 ) -> Derivation:
     """Derive the gradients of a network's loss, or of a layer's outputs against any adjoint.
 
     `wrt` names the tensors to differentiate in; by default the parameters, and for a layer its real inputs too.
     `progress` is told the name of each stage as it begins. `optimizer` names the update that the module's `step` makes,
-    or several in a row, as in ["clip", "adam"]; a function of one's own can stand for a name. Raises `ModelError` where
-    the model is wrong.
+    or several in a row, as in ["clip", "adam"]; a function of one's own can stand for a name. `style` is "readable", or
+    "fast": every operation writes into an array that is made before. Raises `ModelError` where the model is wrong.
     """
+    if style not in get_args(Style):
+        raise ModelError(f"style: {style!r} is none of {', '.join(get_args(Style))}")
     tell = progress or (lambda stage: None)
     update = None if optimizer is None else rule(optimizer)
     tell("normalise")
@@ -85,6 +92,9 @@ def derive(
     safe = tuple(step for step in changed if step.subject in computed)
     equations = tuple(_equations(plain))
     module = target.module(schedule, equations)
+    if style == "fast":
+        tell("buffers")
+        module = fast(needed(module))
     if update is not None:
         steps = normalise(update.declared)
         check_program(steps)

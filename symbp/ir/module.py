@@ -48,6 +48,14 @@ class Gather:
 
 
 @dataclass(frozen=True)
+class Arrays:
+    """What a body writes to, made before it runs: statements of sizes and `dtype`, and the names that they define."""
+
+    lines: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Body:
     """A function body, with the names that it reads from outside itself."""
 
@@ -57,6 +65,7 @@ class Body:
     ]  # parameters, inputs, constants, sizes, adjoint seeds or forward values, in a fixed order
     places: tuple[Place, ...] = ()  # what it reads at, once each; to be checked before it runs
     gathers: tuple[Gather, ...] = ()  # the same of integer tensors
+    arrays: Arrays | None = None  # of the fast style alone
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,210 @@
+"""The statements of a function body as operations on arrays, in the order of the body, loops kept as loops."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sympy import Expr, Symbol
+
+from symbp.fast.arrays import Array, Unknown, array_of, shape
+from symbp.fast.source import Text, base, joined, names
+from symbp.fast.values import Place
+from symbp.fast.writer import OPERATORS, Writer
+from symbp.ir.module import Block, Body, Line, code_of
+from symbp.results import is_fresh
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A loop: its first line, and what is in it."""
+
+    head: str
+    body: tuple[str | Repeat, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The operations of one formula, which stands above them."""
+
+    formula: str
+    shape: str
+    code: tuple[str | Repeat, ...]
+
+
+@dataclass
+class Operations:
+    """A body taken apart: its steps, and the arrays that they write to.
+
+    `results` are the variables that the function returns for others to keep, and so lie in no other's memory.
+    """
+
+    known: dict[str, Array]
+    sizes: frozenset[str]
+    results: frozenset[str]
+    buffers: dict[str, Array] = field(default_factory=dict)
+    writer: Writer = field(init=False)
+    rebound: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.known |= {name: Array((), "number") for name in self.sizes}
+        self.writer = Writer(self.known)
+
+    def body(self, body: Body) -> tuple[Step | Repeat, ...]:
+        """All steps; a loop holds steps in its own body."""
+        self.rebound = _rebound(body)
+        return tuple(self._steps(body.lines))
+
+    def _steps(self, lines: Iterable[Line | Block]) -> Iterator[Step | Repeat]:
+        for line in lines:
+            if isinstance(line, Block):
+                self._count(line.head)
+                yield Repeat(line.head, tuple(self._steps(line.lines)))  # type: ignore[arg-type]
+                continue
+            code = [op for text in line.code for op in self._statement(text, line.shape)]
+            if code or not self._is_constant(line):
+                yield Step(line.formula, line.shape, tuple(code))
+
+    def _count(self, head: str) -> None:
+        """The variable of a loop is a number."""
+        loop = ast.parse(f"{head} pass").body[0]
+        if isinstance(loop, ast.For) and isinstance(loop.target, ast.Name):
+            self.known[loop.target.id] = Array((), "number")
+
+    def _is_constant(self, line: Line) -> bool:
+        """Whether a line has gone to where the arrays are made."""
+        return bool(line.code)
+
+    def _statement(self, code: str, hint: str) -> list[str | Repeat]:
+        tree = ast.parse(code).body[0]
+        if isinstance(tree, ast.For):
+            head, *rest = code.split("\n")
+            self._count(head)
+            inner = "\n".join(line.removeprefix("    ") for line in rest)
+            parts = [ast.get_source_segment(inner, n) or "" for n in ast.parse(inner).body]
+            return [Repeat(head, tuple(op for p in parts for op in self._statement(p, "")))]
+        found: list[str | Repeat] = []
+        parts = [ast.get_source_segment(code, n) or "" for n in ast.parse(code).body]
+        for text in map(joined, parts):
+            found += self._single(text, hint)
+        return found
+
+    def _single(self, code: str, hint: str) -> list[str]:
+        """The operations of one statement; the statement itself where its form is not known."""
+        writer, node = self.writer, ast.parse(code).body[0]
+        before = dict(writer.temporary)
+        writer.lines, writer.text = [], Text(code)
+        try:
+            match node:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    self._assign(name, value, code, hint)
+                case ast.Assign(targets=[ast.Subscript() as target], value=value):
+                    self._store(target, value)
+                case ast.AugAssign(target=target, op=op, value=value):
+                    sign = OPERATORS[type(op)][1]
+                    writer.lines.append(f"{writer.text.of(target)} {sign} {writer.operand(value)}")
+                case _:
+                    self._others(node, code)
+        except Unknown:
+            writer.temporary = before
+            writer.lines = [code]
+            self._unknown(node, hint)
+        return writer.lines
+
+    def _unknown(self, node: ast.stmt, hint: str) -> None:
+        """What is known all the same of variables that a statement assigns."""
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            self.known.pop(name, None)
+            if hint:
+                self.known[name] = Array(shape(ast.parse(hint, mode="eval").body))
+            if not is_fresh(node.value):
+                self.writer.views[name] = names(node.value)
+
+    def _others(self, node: ast.stmt, code: str) -> None:
+        """Views, of `after, before = whole[1:], whole[:-1]`, and whatever else."""
+        self.writer.lines = [code]
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
+            assert isinstance(node.value, ast.Tuple)
+            for target, value in zip(node.targets[0].elts, node.value.elts, strict=True):
+                assert isinstance(target, ast.Name)
+                self.known[target.id] = array_of(value, self.known)
+                self.writer.views[target.id] = names(value)
+
+    def _assign(self, name: str, value: ast.expr, code: str, hint: str) -> None:
+        writer = self.writer
+        array = writer.array(value)
+        own = name in self.results or name in self.rebound
+        if array.rank and names(value) - {"np"} <= self.sizes and not own:
+            writer.constant(name, writer.text.of(value), array)
+        elif not array.rank or array.kind in ("int", "number"):
+            writer.lines.append(f"{name} = {writer.operand(value)}")
+            self.known[name] = array
+        elif not own and (writer.is_view(value) or self._seen(value)):
+            text = writer.operand(value)
+            writer.lines.append(f"{name} = {text}")
+            seen = ast.parse(text, mode="eval").body
+            self.known[name], writer.views[name] = writer.array(seen), names(seen)
+        else:
+            kept = Array(array.shape, array.kind, True)
+            if name in self.buffers and self.buffers[name] != kept:
+                raise Unknown(f"{name} has two shapes")
+            self.buffers[name] = kept
+            place = Place(name, kept, name)
+            if name in names(value):
+                self.known[name] = kept
+            writer.into(value, place)
+            self.known[name] = kept
+
+    def _seen(self, value: ast.expr) -> bool:
+        """Whether a value is a view on one that has to be computed."""
+        match value:
+            case ast.Subscript():
+                return not self.writer.is_gather(value)
+            case ast.Attribute(attr="T"):
+                return True
+            case ast.Call(func=ast.Attribute(attr="transpose" | "swapaxes" | "reshape")):
+                return True
+        return False
+
+    def _store(self, target: ast.Subscript, value: ast.expr) -> None:
+        """A value written to a part of an array."""
+        writer, owner = self.writer, base(target)
+        text = writer.text.of(target)
+        if owner is None or not writer.is_view(target):
+            writer.lines.append(f"{text} = {writer.operand(value)}")
+            return
+        place = Place(text, writer.array(target), owner)
+        found = writer.array(value)
+        if found.shape == place.array.shape and not writer.is_view(value) and found.rank:
+            writer.into(value, place)
+        else:
+            writer.lines.append(f"{text} = {writer.operand(value)}")
+
+
+def _rebound(body: Body) -> frozenset[str]:
+    """Variables that are assigned more than once, or in a loop that reads them before."""
+    tree = ast.parse("\n".join(code_of(body.lines)))
+    counts = Counter(
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    )
+    return frozenset(name for name, count in counts.items() if count > 1)
+
+
+def plain(size: Expr) -> Expr:
+    """A size in symbols of which it is only known that they are whole, as code has them."""
+    return size.xreplace({s: Symbol(s.name, integer=True) for s in size.free_symbols})
+
+
+def declared(shapes: Mapping[str, Collection[Expr]], integers: Collection[str]) -> dict[str, Array]:
+    """What is known of declared tensors: theirs may be any layout, though most lie in C order."""
+    return {
+        name: Array(tuple(map(plain, sizes)), "int" if name in integers else "float", True)
+        for name, sizes in shapes.items()
+    }

@@ -1,0 +1,161 @@
+"""The fast style: the results of the readable one, in arrays that are made once."""
+
+from __future__ import annotations
+
+import threading
+import tracemalloc
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from symbp import ModelError, Network, derive, indices, sizes
+from symbp.model_file import load_model
+from symbp.pipeline import Derivation
+from symbp.zoo.mlp import net as mlp
+
+ROOT = Path(__file__).parent.parent
+MODELS = sorted(p for p in (ROOT / "symbp" / "zoo").glob("*.py") if p.stem != "__init__")
+LARGE = {"digits_cnn", "gpt2", "lenet", "transformer"}
+
+every_model = pytest.mark.parametrize(
+    "model",
+    [pytest.param(m, marks=[pytest.mark.slow] * (m.stem in LARGE)) for m in MODELS],
+    ids=lambda path: path.stem,
+)
+
+
+@cache
+def fast(model: Path) -> Derivation:
+    return derive(load_model(model), style="fast")
+
+
+def data(n: int = 5, d: int = 4, h: int = 3, k: int = 2, seed: int = 0) -> tuple[Any, ...]:
+    """Parameters and a batch for the perceptron."""
+    rng = np.random.default_rng(seed)
+    module = module_of_mlp()
+    params = module.init(rng, d=d, h=h, k=k)
+    return params, rng.normal(size=(n, d)), np.eye(k)[rng.integers(0, k, n)]
+
+
+@cache
+def module_of_mlp() -> ModuleType:
+    return derive(mlp, style="fast").load()
+
+
+@every_model
+def test_it_is_verified_as_the_readable_style(model: Path) -> None:
+    """Against the declared equations; in a workspace that was used before, and beside another thread."""
+    report = fast(model).verify()
+    assert report.ok, [row for row in report.rows if not row.ok]
+    assert any(row.tensor == "a workspace changes no result" for row in report.rows)
+
+
+@every_model
+def test_it_states_the_formulas_of_the_readable_style(model: Path) -> None:
+    """Each formula of the readable style stands as a comment in the fast one."""
+
+    def comments(source: str) -> list[str]:
+        return [line.strip() for line in source.splitlines() if line.strip().startswith("# ")]
+
+    readable = derive(load_model(model)).source
+    missing = set(comments(readable)) - set(comments(fast(model).source))
+    assert not {line for line in missing if " = " in line and "mask" not in line.split("[")[0]}
+
+
+def test_a_second_call_makes_next_to_no_arrays() -> None:
+    """Arrays of some megabytes in all; a second call adds views, and 64 KB in which NumPy converts booleans."""
+    module = module_of_mlp()
+    params, x, t = data(n=256, d=512, h=512, k=10)
+    workspace = module.workspace(params, x, t)
+    module.value_and_grad(params, x, t, workspace=workspace)
+    tracemalloc.start()
+    module.value_and_grad(params, x, t, workspace=workspace)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100_000
+
+
+def test_results_lie_in_the_workspace_and_else_are_fresh() -> None:
+    module = module_of_mlp()
+    params, x, t = data()
+    _, fresh = module.value_and_grad(params, x, t)
+    _, again = module.value_and_grad(params, x, t)
+    assert not any(np.shares_memory(fresh[name], again[name]) for name in fresh)
+    workspace = module.workspace(params, x, t)
+    _, first = module.value_and_grad(params, x, t, workspace=workspace)
+    _, second = module.value_and_grad(params, x, t, workspace=workspace)
+    assert all(first[name] is second[name] for name in first)
+
+
+def test_backward_can_be_called_again() -> None:
+    """The cache is not written to, though arrays are used again."""
+    module = module_of_mlp()
+    params, x, t = data()
+    workspace = module.workspace(params, x, t)
+    _, cache_ = module.forward(params, x, t, workspace=workspace)
+    once = {k: v.copy() for k, v in module.backward(params, cache_, workspace=workspace).items()}
+    again = module.backward(params, cache_, workspace=workspace)
+    assert all(np.array_equal(once[name], again[name]) for name in once)
+
+
+def test_another_shape_is_a_clear_error() -> None:
+    module = module_of_mlp()
+    params, x, t = data()
+    workspace = module.workspace(params, x, t)
+    with pytest.raises(ValueError, match=r"workspace: is for n = 5, got n = 4"):
+        module.value_and_grad(params, x[:4], t[:4], workspace=workspace)
+    with pytest.raises(ValueError, match=r"x: axis 1 must have size d = 4 \(from W1\), got 3"):
+        module.value_and_grad(params, x[:, :3], t, workspace=workspace)
+    halves = {name: value.astype(np.float32) for name, value in params.items()}
+    with pytest.raises(ValueError, match="workspace: is for dtype = float64, got dtype = float32"):
+        module.value_and_grad(halves, x.astype("f4"), t.astype("f4"), workspace=workspace)
+
+
+def test_what_is_no_array_is_taken_as_without_a_workspace() -> None:
+    module = module_of_mlp()
+    params, x, t = data()
+    workspace = module.workspace(params, x, t)
+    loss, _ = module.value_and_grad(params, x, t)
+    turned = {name: params[name] for name in reversed(params)}
+    assert module.value_and_grad(turned, x.tolist(), t, workspace=workspace)[0] == loss
+    with pytest.raises(KeyError, match="b1 is missing"):
+        module.value_and_grad({"W1": params["W1"]}, x, t, workspace=workspace)
+
+
+def test_threads_with_a_workspace_each() -> None:
+    """Eight threads at once, each with data of its own, give what one gives."""
+    module = module_of_mlp()
+    batches = [data(n=64, d=32, h=32, k=4, seed=seed) for seed in range(8)]
+    expected = [module.value_and_grad(*batch)[1]["W1"] for batch in batches]
+    wrong: list[int] = []
+
+    def run(number: int) -> None:
+        workspace = module.workspace(*batches[number])
+        for _ in range(50):
+            _, grads = module.value_and_grad(*batches[number], workspace=workspace)
+            if not np.allclose(grads["W1"], expected[number], rtol=1e-12):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_mistakes() -> None:
+    with pytest.raises(ModelError, match="style: 'quick' is none of readable, fast"):
+        derive(mlp, style="quick")  # type: ignore[arg-type]
+    n = sizes("n")
+    s = indices("s", n)
+    net = Network("taken")
+    x, w = net.input("x", s), net.param("workspace", s)
+    net.output(net.define("y", s, x[s] * w[s]))
+    derive(net)
+    with pytest.raises(ModelError, match="workspace: the emitted module needs this name"):
+        derive(net, style="fast")
