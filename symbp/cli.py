@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
-from threading import Timer
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from symbp import __version__
 from symbp.errors import ModelError
+from symbp.terminal import Progress, is_terminal
 
 if TYPE_CHECKING:
     from symbp.pipeline import Derivation
@@ -59,13 +59,22 @@ app = typer.Typer(
 
 
 class Format(StrEnum):
-    """The forms that `show` knows."""
+    """The forms that `show` knows: those of `symbp.documents`, named here so that help need not import them."""
 
     text = "text"
     tex = "tex"
     html = "html"
     md = "md"
 
+
+SUFFIXES = {
+    ".txt": Format.text,
+    ".tex": Format.tex,
+    ".html": Format.html,
+    ".md": Format.md,
+    ".pdf": Format.tex,
+}
+"""The forms that files have; a .pdf is compiled from LaTeX."""
 
 GENERATED = Path("generated")
 
@@ -92,6 +101,28 @@ class Style(StrEnum):
     fast = "fast"
 
 
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Write it to a file instead of printing it; a .pdf is compiled.",
+        show_default=False,
+    ),
+]
+Brief = Annotated[bool, typer.Option("--brief", help="Results alone, each on one line.")]
+Wrt = Annotated[
+    str | None,
+    typer.Option(
+        "--wrt",
+        metavar="NAMES",
+        help="Only the gradients in these tensors, as in W1,b1.",
+        show_default=False,
+    ),
+]
+
+
 @app.callback(invoke_without_command=True, help=HELP)
 def _symbp(
     context: typer.Context,
@@ -113,17 +144,30 @@ def _derive_command(
     style: Annotated[
         Style, typer.Option("--style", help="fast: operations write into arrays made before.")
     ] = Style.readable,
+    docs: Annotated[
+        str,
+        typer.Option(
+            "--docs",
+            metavar="FORMS",
+            help="The documents beside the module: one or more of tex, html, md, txt, pdf.",
+        ),
+    ] = "tex",
 ) -> int:
     """Derive, verify, then write the module and its derivation.
 
     Prints the equations, each gradient and the verification table. Where the check fails, nothing
     is written, and the exit code is 1.
     """
-    with _Progress() as progress:
-        derivation = _derive(model, progress, optimizer, style)
+    suffixes = _names(docs)
+    for suffix in suffixes:
+        if f".{suffix}" not in SUFFIXES:
+            known = ", ".join(s.removeprefix(".") for s in SUFFIXES)
+            raise typer.BadParameter(f"--docs: {suffix!r} is unknown; known are {known}")
+    with Progress() as progress:
+        derivation = _derive(model, progress, optimizer, style=style)
         progress("verify")
         report = derivation.verify()
-    paths = derivation.write(output) if report.ok else []
+    paths = derivation.write(output, suffixes) if report.ok else []
     _say(_text(derivation))
     _say(_table(report))
     if not report.ok:
@@ -133,41 +177,75 @@ def _derive_command(
 
 
 @app.command("latex")
-def _latex_command(model: Model, optimizer: Optimizer = None) -> int:
+def _latex_command(
+    model: Model,
+    output: File = None,
+    brief: Brief = False,
+    wrt: Wrt = None,
+    optimizer: Optimizer = None,
+) -> int:
     """Print the derivation as a LaTeX document."""
-    with _Progress() as progress:
-        derivation = _derive(model, progress, optimizer)
-    _say(derivation.latex)
-    return 0
+    return _document(model, Format.tex, output, brief, wrt, optimizer)
 
 
 @app.command("show")
 def _show_command(
     model: Model,
     form: Annotated[
-        Format, typer.Option("--format", help="The form of the derivation.")
-    ] = Format.text,
-    output: Annotated[
-        Path | None,
+        Format | None,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="Write it to a file instead of printing it."
+            "--format",
+            help="The form of the derivation: by default that of FILE, else text.",
+            show_default=False,
         ),
     ] = None,
+    output: File = None,
+    brief: Brief = False,
+    wrt: Wrt = None,
     optimizer: Optimizer = None,
 ) -> int:
     """Print the derivation, step by step."""
-    if form not in (Format.text, Format.tex):
-        raise typer.BadParameter(f"the format {form.value} is not supported yet; use text or tex")
-    with _Progress() as progress:
-        derivation = _derive(model, progress, optimizer)
-    document = derivation.latex if form is Format.tex else derivation.text
-    if output is None:
-        _say(document)
-    else:
-        from symbp.files import write_files
+    return _document(model, form, output, brief, wrt, optimizer)
 
-        write_files(output.parent, {output.name: document})
+
+def _document(
+    model: Path,
+    form: Format | None,
+    output: Path | None,
+    brief: bool,
+    wrt: str | None,
+    optimizer: str | None,
+) -> int:
+    """Print a document, or write it to a file."""
+    form = _form(form, output)
+    names = None if wrt is None else _names(wrt)
+    with Progress() as progress:
+        derivation = _derive(model, progress, optimizer, names)
+    if output is None:
+        _say(derivation.document(form.value, brief))
+        return 0
+    from symbp.files import write_files
+
+    compiled = output.suffix == ".pdf"
+    content = derivation.pdf(brief) if compiled else derivation.document(form.value, brief)
+    write_files(output.parent, {output.name: content})
     return 0
+
+
+def _form(form: Format | None, output: Path | None) -> Format:
+    """The form that is asked for by name, or by the suffix of a file."""
+    suffix = "" if output is None else output.suffix
+    if form is None and output is not None and suffix not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        raise typer.BadParameter(f"{output}: give --format, or one of the suffixes {known}")
+    if form is not None and suffix == ".pdf" and form is not Format.tex:
+        raise typer.BadParameter(f"{output}: a .pdf is compiled from tex, not from {form.value}")
+    return form or SUFFIXES.get(suffix, Format.text)
+
+
+def _names(text: str) -> list[str]:
+    """What stands between commas."""
+    return [name.strip() for name in text.split(",")]
 
 
 @app.command("verify")
@@ -183,7 +261,7 @@ def _verify_command(
     """Check a module, also one edited by hand, against its model."""
     from symbp.model_file import run_file
 
-    with _Progress() as progress:
+    with Progress() as progress:
         derivation = _derive(model, progress)
         path = module or GENERATED / f"{derivation.name}.py"
         try:
@@ -221,8 +299,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _derive(
     model: Path,
-    progress: _Progress,
+    progress: Progress,
     optimizer: str | None = None,
+    wrt: Sequence[str] | None = None,
     style: Style = Style.readable,
 ) -> Derivation:
     """Load and derive. `optimizer` is one name, or several between commas.
@@ -236,8 +315,8 @@ def _derive(
     try:
         with redirect_stdout(sys.stderr):
             network = load_model(model)
-        names = None if optimizer is None else [name.strip() for name in optimizer.split(",")]
-        return derive(network, progress=progress, optimizer=names, style=style.value)
+        names = None if optimizer is None else _names(optimizer)
+        return derive(network, wrt, progress, names, style.value)
     except ModelError as error:
         error.where = error.where or str(model)
         raise
@@ -258,7 +337,7 @@ def _text(derivation: Derivation) -> str:
 def _table(report: Report) -> str:
     """The verification table, with what is to be said under it: drawn on a terminal, else plain."""
     plain = str(report)
-    if not _is_terminal(sys.stdout):
+    if not is_terminal(sys.stdout):
         return f"Verification\n{textwrap.indent(plain, '  ')}\n"
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -274,10 +353,6 @@ def _table(report: Report) -> str:
     return "\n".join(["Verification", captured.get(), *plain.splitlines()[len(lines) + 1 :]])
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
-    return stream is not None and stream.isatty()  # None: the descriptor is closed
-
-
 def _say(text: str) -> None:
     """Print; a reader that has gone away (`symbp show model.py | head`) is no error."""
     try:
@@ -290,37 +365,3 @@ def _complain(where: str, message: str, code: int) -> int:
     """One line on standard error; gives the exit code back."""
     print(f"{where}: error: {' '.join(message.split())}", file=sys.stderr)
     return code
-
-
-class _Progress:
-    """The running stage on standard error: after one second, and only where that is a terminal."""
-
-    def __init__(self, delay: float = 1.0) -> None:
-        self.stage = ""
-        self._display: Any = None
-        self._timer = Timer(delay, self._start)
-        self._timer.daemon = True
-
-    def __call__(self, stage: str) -> None:
-        self.stage = stage
-        if self._display is not None:
-            self._display.update(f"{stage} …")
-
-    def __enter__(self) -> _Progress:
-        if _is_terminal(sys.stderr):
-            self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        if self._timer.ident is not None:  # was started: let a start that is under way end first
-            self._timer.join()
-        if self._display is not None:
-            self._display.stop()
-
-    def _start(self) -> None:
-        from rich.console import Console
-        from rich.status import Status
-
-        self._display = Status(f"{self.stage} …", console=Console(stderr=True))
-        self._display.start()

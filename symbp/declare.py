@@ -16,6 +16,7 @@ from symbp.errors import ModelError
 from symbp.expressions import ExpressionCheck, check_value
 from symbp.ir.network import Declaration, Declared, Equation, Init, Kind, Law
 from symbp.ir.nodes import Index
+from symbp.notebook import network_html, network_latex
 from symbp.recurrence import arranged
 from symbp.tensor import Tensor
 from symbp.validate import (
@@ -277,6 +278,16 @@ class Network:
             indices=tuple(self._indices),
             order=order,
         )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the equations so far."""
+        return network_html(self.name, self._written(), self._declarations.values())
+
+    def _repr_latex_(self) -> str:
+        return network_latex(self._written(), self._declarations.values())
+
+    def _written(self) -> list[Equation]:
+        return [*self._equations, *([self._loss] if self._loss else [])]
 
     def _declaration(
         self, name: str, kind: Kind, indices: tuple[Any, ...], **more: Any

@@ -180,16 +180,17 @@ def _adjoint(
     indices = program.indices_of(tensor)
     chain, total = list(steps), list(steps)
     for p in found:
-        # ∂y[I]/∂z[J] with J the indices of z, and I renamed out of their way
-        apart = _apart(p.output_indices, {*indices, *p.input_indices}, program.indices)
+        # ∂y[I]/∂z[J] with J the indices of z, and I those of y: some of J, or renamed out of their way
         at = dict(zip(p.input_indices, indices))
-        summed = tuple(apart.get(i, i) for i in p.output_indices)
-        above = substitute(_upstream(program, p, names), apart)
-        local = substitute(substitute(p.expr, apart), at)
-        chain.append(sum_over(above * local, summed))
+        met = {i: at[j] for j, i in p.diagonal.items()}
+        others = tuple(i for i in p.output_indices if i not in met)
+        apart = _apart(others, {*indices, *p.input_indices}, program.indices)
+        places = {**at, **apart, **met}
+        summed = tuple(apart.get(i, i) for i in others)
+        above = substitute(_upstream(program, p, names), places)
+        chain.append(sum_over(above * substitute(p.expr, places), summed))
         for delta, coefficient in p.terms:
-            product = substitute(substitute(delta * coefficient, apart), at)
-            total.append(contract(above * product, summed))
+            total.append(contract(above * substitute(delta * coefficient, places), summed))
     if tensor in seeds:
         seed = Entry(seeds[tensor], *indices)
         chain.append(seed)

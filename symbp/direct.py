@@ -43,9 +43,9 @@ def _whole(expr: Expr, sizes: tuple[tuple[str, int], ...]) -> int:
 
 
 @lru_cache(maxsize=10_000)
-def _is_static(expr: Expr) -> bool:
-    """Whether an integer expression depends on sizes alone."""
-    return not expr.has(Idx, Indexed)
+def _symbols(expr: Expr) -> frozenset[str] | None:
+    """The names that an integer expression depends on; None where these are not sizes and scalars alone."""
+    return None if expr.has(Idx, Indexed) else frozenset(s.name for s in expr.free_symbols)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ class Expressions:
         """An integer expression's values, of `scope.depth` axes."""
         if isinstance(expr, Idx):
             return scope.places(expr)
-        if _is_static(expr) and not any(s.name in self.values for s in expr.free_symbols):
+        names = _symbols(expr)
+        if names is not None and names.isdisjoint(self.values):
             return np.full((1,) * scope.depth, whole(expr, self.sizes))
         found = self.real(expr, scope)
         if len(found) > 1:

@@ -109,7 +109,7 @@ class Multiprecision:
 
     def __init__(self, digits: int, noise: bool = False) -> None:
         self.digits = digits
-        self.gap = 0.0
+        self._gap = 0  # in bits
         self._context = context = _context(digits)
         self._noise = cycle(_noise(digits)) if noise else None
         functions = {name: self._elementwise(getattr(context, name)) for name in ("log", "floor")}
@@ -132,11 +132,17 @@ class Multiprecision:
             return mpf(int(expr.p)) / int(expr.q)
         return mpf(float(expr)) if expr.is_Float else mpf(str(expr.evalf(self.digits + 5)))
 
+    @property
+    def gap(self) -> float:
+        return self._gap * math.log10(2)
+
     def _add(self, a: Any, b: Any) -> Any:
-        if a and b:
-            gap = abs(self._context.mag(a) - self._context.mag(b)) * math.log10(2)
-            if math.isfinite(gap):
-                self.gap = max(self.gap, float(gap))
+        # mag(a) is exponent + bits; what has no bits is 0 or not finite
+        (_, some, exponent, bits), (_, others, other, more) = a._mpf_, b._mpf_
+        if some and others:
+            gap = abs(exponent + bits - other - more)
+            if gap > self._gap:
+                self._gap = gap
         return a + b if self._noise is None else (a + b) * next(self._noise)
 
     def _power(self, base: Any, exponent: Any) -> Any:

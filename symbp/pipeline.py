@@ -18,21 +18,27 @@ from sympy import Integer
 from symbp import __version__
 from symbp.declare import Network
 from symbp.differentiate import differentiate, partial
+from symbp.documents import FORMS
 from symbp.emit import emit
 from symbp.errors import ModelError
-from symbp.explain import document, text_document
+from symbp.explain import View, explain
 from symbp.fast.style import fast
 from symbp.files import write_files
+from symbp.ir.module import code_by_name
 from symbp.ir.network import Declared
 from symbp.ir.nodes import Entry, size_of
 from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program, unshifted
 from symbp.ir.schedule import Schedule, assigns, check_schedule
-from symbp.ir.trace import Step
 from symbp.ir.update import UpdateProgram
+from symbp.layout import statement
 from symbp.lower import lower
 from symbp.normalise import normalise
 from symbp.notation import lhs_text, text
 from symbp.optimizers import rule
+from symbp.pages.blocks import Display, Section
+from symbp.pages.html import html_part
+from symbp.pages.markdown import aligned
+from symbp.pages.pdf import pdf
 from symbp.results import needed
 from symbp.rules.scaling import scaled
 from symbp.simplify import simplify
@@ -100,7 +106,18 @@ def derive(
         check_program(steps)
         module = with_update(module, update.names, update.texts, stepping(steps))
     source = emit(module, __version__)
-    return Derivation(declared, plain, simple, safe, schedule, equations, source, update)
+    wanted = {*simple.tensors(), *stable.program.declarations, program.loss or ""}
+    code = code_by_name(module.forward.lines, wanted) | code_by_name(module.backward.lines, wanted)
+    shown = {
+        name: tuple(x for line in lines for x in statement(line)) for name, lines in code.items()
+    }
+    view = View(simple, plain, safe, shown, _update_program(update))
+    return Derivation(declared, view, schedule, equations, source, update)
+
+
+def _update_program(update: Rule | None) -> UpdateProgram | None:
+    """The equations of the optimiser."""
+    return None if update is None else UpdateProgram(normalise(update.declared), update.texts)
 
 
 def _wrt(declared: Declared, wrt: Iterable[str] | None) -> tuple[str, ...]:
@@ -158,9 +175,7 @@ class Derivation:
     def __init__(
         self,
         declared: Declared,
-        program: Program,
-        adjoint: AdjointProgram,
-        stable: tuple[Step, ...],
+        view: View,
         schedule: Schedule,
         equations: tuple[str, ...],
         source: str,
@@ -170,9 +185,9 @@ class Derivation:
         self.equations = equations
         self.source = source
         self._declared = declared
-        self._program = program
-        self._adjoint = adjoint
-        self._stable = stable
+        self._view = view
+        self._program = view.declared
+        self._adjoint = view.adjoint
         self._schedule = schedule
         self._update = update
 
@@ -184,18 +199,61 @@ class Derivation:
     @cached_property
     def latex(self) -> str:
         """The derivation as a LaTeX document."""
-        return document(self._adjoint, None, self._program, self._stable, self._steps)
+        return self.document("tex")
 
     @cached_property
     def text(self) -> str:
         """The derivation as plain text."""
-        return text_document(self._adjoint, self._program, self._stable, self._steps)
+        return self.document("text")
 
     @cached_property
-    def _steps(self) -> UpdateProgram | None:
-        """The equations of the optimiser."""
-        update = self._update
-        return None if update is None else UpdateProgram(normalise(update.declared), update.texts)
+    def html(self) -> str:
+        """The derivation as a page that needs nothing else."""
+        return self.document("html")
+
+    @cached_property
+    def markdown(self) -> str:
+        """The derivation as Markdown, with mathematics as repository hosts set it."""
+        return self.document("md")
+
+    def document(
+        self, form: str = "text", brief: bool = False, wrt: Iterable[str] | None = None
+    ) -> str:
+        """The derivation as "text", "tex", "html" or "md".
+
+        `brief` gives the result of each equation alone; `wrt` names the tensors whose gradients are shown, by default
+        all. Raises `ModelError` on another form, and on a name whose gradient was not derived.
+        """
+        if form not in FORMS:
+            raise ModelError(f"form: {form!r} is unknown; known are {', '.join(FORMS)}")
+        return FORMS[form].page(*self._explained(form, brief, wrt))
+
+    def pdf(self, brief: bool = False, wrt: Iterable[str] | None = None) -> bytes:
+        """The LaTeX document as PDF. Raises OSError where no LaTeX program is there, `ModelError` where it fails."""
+        return pdf(self.document("tex", brief, wrt))
+
+    def _explained(
+        self, form: str, brief: bool = False, wrt: Iterable[str] | None = None
+    ) -> tuple[str, tuple[Section, ...]]:
+        """The title and the sections of a document."""
+        names = None if wrt is None else _wrt(self._declared, wrt)
+        for name in names or ():
+            if name not in self._adjoint.wrt:
+                derived = ", ".join(self._adjoint.wrt)
+                raise ModelError(f"wrt: no gradient in {name!r} was derived; there are {derived}")
+        write = FORMS[form].notation(self._adjoint)
+        return explain(self._view, write, brief=brief, wrt=names)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the derivation, as a part of its page."""
+        return html_part(*self._explained("html"))
+
+    def _repr_latex_(self) -> str:
+        """What a notebook shows that has no HTML: every adjoint, from the loss back to the gradients."""
+        _, sections = self._explained("tex", brief=True)
+        blocks = next(s.blocks for s in sections if s.anchor == "adjoints")
+        rows = [row for block in blocks if isinstance(block, Display) for row in block.rows]
+        return f"$${aligned(rows)}$$" if rows else ""
 
     @cached_property
     def gradients(self) -> dict[str, str]:
@@ -234,9 +292,25 @@ class Derivation:
         rows = verify_step(declared, module, self._declared, wrt, update is not None)
         return replace(report, rows=(*report.rows, *rows))
 
-    def write(self, folder: str | Path = "generated") -> list[Path]:
-        """Write `<name>.py` and `<name>.tex`; both or neither. The paths."""
-        return write_files(folder, {f"{self.name}.py": self.source, f"{self.name}.tex": self.latex})
+    def write(self, folder: str | Path = "generated", docs: Iterable[str] = ("tex",)) -> list[Path]:
+        """Write `<name>.py`, and beside it a document for each of `docs`; all or none. The paths.
+
+        `docs` are suffixes: "tex", "html", "md", "txt" and "pdf". Raises `ModelError` on another.
+        """
+        documents = {f"{self.name}.{suffix}": self.file(suffix) for suffix in dict.fromkeys(docs)}
+        return write_files(folder, {f"{self.name}.py": self.source, **documents})
+
+    def file(
+        self, suffix: str, brief: bool = False, wrt: Iterable[str] | None = None
+    ) -> str | bytes:
+        """What a file with that suffix holds: a document, as text or as PDF. Raises `ModelError` on another suffix."""
+        form = next((name for name, form in FORMS.items() if form.suffix == suffix), None)
+        if form is not None:
+            return self.document(form, brief, wrt)
+        if suffix != "pdf":
+            known = ", ".join([*(form.suffix for form in FORMS.values()), "pdf"])
+            raise ModelError(f"docs: {suffix!r} is unknown; known are {known}")
+        return self.pdf(brief, wrt)
 
     def gradient(self, name: str) -> Any:
         """dL/d`name` as SymPy, in index form, in terms of forward values and adjoints (of z: a tensor dz)."""
@@ -249,7 +323,7 @@ class Derivation:
         if adjoint is None:  # of an output that nothing else reads: the adjoint that is given
             given = Entry(self._adjoint.seeds[name], *self._adjoint.program.indices_of(name))
             return to_sympy(given, _indices(self._adjoint))
-        return to_sympy(adjoint.expr, _indices(whole))
+        return to_sympy(unshifted(adjoint.expr, whole.program, whole.shifts), _indices(whole))
 
     def partial(self, output: str, wrt: str) -> Any:
         """∂output/∂wrt of the one equation that defines `output`, as SymPy: all axes of `output`, then all of `wrt`."""

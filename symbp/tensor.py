@@ -10,6 +10,8 @@ from sympy import Basic, Expr, Indexed, IndexedBase, Symbol
 
 from symbp.ir.network import Declaration
 from symbp.ir.nodes import Index
+from symbp.notation import enclose, latex, lhs_latex
+from symbp.pages.mathml import mathml
 from symbp.validate import (
     check_entry,
     model_error,
@@ -77,6 +79,21 @@ class Tensor:
     def __repr__(self) -> str:
         inner = ", ".join(map(str, self.declaration.indices))
         return f"{self.name}[{inner}]" if inner else self.name
+
+    def _repr_latex_(self) -> str:
+        """What a notebook shows: the tensor with its indices, and its shape."""
+        return f"${self._latex()}$"
+
+    def _repr_html_(self) -> str:
+        return mathml(self._latex())
+
+    def _latex(self) -> str:
+        entry = lhs_latex(self.name, self.indices)
+        numbers = r"\mathbb{Z}" if self.declaration.integer else r"\mathbb{R}"
+        if not self.indices:
+            return rf"{entry} \in {numbers}"
+        shape = r" \times ".join(map(latex, self.shape))
+        return rf"{enclose('(', entry, ')')} \in {numbers}^{{{shape}}}"
 
     __neg__ = _unary(operator.neg)
     __pos__ = _unary(operator.pos)

@@ -48,8 +48,11 @@ _MOST_WORK = 2**12
 _MOST_PROBES = 66
 """The most directions that a tensor is differentiated in at one point."""
 
-_MOST_ENTRIES = 2**26
-"""Fewer directions where the equations' largest arrays would have more entries than this together: some ten seconds."""
+_MOST_DIRECTIONS = 256
+"""The most directions in all: the two through all entries see an error in any of them, single entries say where."""
+
+_MOST_ENTRIES = 2**23
+"""Fewer directions where the equations' largest arrays would have more entries than this together: about a second."""
 
 _ATTEMPTS = 3  # points drawn from one law
 
@@ -100,7 +103,9 @@ class _Verification:
                 if sizes is None:
                     return None
                 point = self.sampler.point(sizes, self.laws[0], vary)
-                most = min(_MOST_PROBES, _MOST_ENTRIES // (point.work * max(len(self.wrt), 1)))
+                tensors = max(len(self.wrt), 1)
+                most = min(_MOST_PROBES, _MOST_ENTRIES // (point.work * tensors))
+                most = min(most, _MOST_DIRECTIONS // tensors)
                 directions = {
                     n: unit_directions(self._shape(n, point), self.rng, most) for n in self.wrt
                 }

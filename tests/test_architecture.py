@@ -17,13 +17,13 @@ PACKAGE = ROOT / "symbp"
 # model is one new file, and no edit here.
 LAYERS = (
     ("errors",),
-    ("ir.*", "numbers"),
+    ("ir.*", "numbers", "pages.mathml"),
     ("notation.*", "functions", "layout", "report", "naming", "results"),
     ("rewrite", "pictures.*"),
     ("pages.*",),
     ("contraction", "shapes", "validate"),
     ("exhaustive", "maximum", "ranges", "recurrence", "tensor"),
-    ("rules.*", "targets.*", "fast.*", "expressions", "initial", "share", "sympify"),
+    ("rules.*", "targets.*", "fast.*", "expressions", "initial", "share", "sympify", "notebook"),
     ("hoisting", "derivative", "quotients"),
     ("looping",),
     ("known", "masks"),
@@ -35,10 +35,12 @@ LAYERS = (
     ("sample",),
     ("invoke", "reference"),
     ("verify", "verify_step", "explain.*", "files"),
+    ("documents",),
     ("pipeline", "model_file"),
     ("",),  # symbp itself: what a user imports
     ("layers.*",),
     ("zoo.*",),
+    ("terminal",),
     ("cli",),
 )
 STAGES = next(line for line in LAYERS if "normalise" in line)
@@ -48,7 +50,10 @@ KNOW_THE_STAGES = {"pipeline", "model_file", "", "update"}
 # Imports inside functions, each for a reason.
 DELAYED_IMPORTS = {
     "cli": "help and complaints about the command line need not wait for SymPy and rich",
+    "terminal": "rich, which a display on a terminal alone needs",
     "numbers": "mpmath, which extreme inputs alone need",
+    "pages.mathml": "latex2mathml, which pages alone need",
+    "pictures.slots": "igraph, which pictures alone need",
 }
 
 TOP_LEVEL = {

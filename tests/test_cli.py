@@ -151,8 +151,15 @@ def test_model_sees_its_folder_and_leaves_nothing_behind(model: Write, capsys: C
         (["drive", "model.py"], "drive"),
         (["derive", "model.py", "--fast"], "--fast"),
         (["show", "model.py", "--format", "pdf"], "pdf"),
-        (["show", "model.py", "--format", "html"], "html is not supported yet"),
-        (["show", "model.py", "--format", "md"], "md is not supported yet"),
+        (["show", "model.py", "-o", "a.doc"], "suffixes .txt, .tex, .html, .md, .pdf"),
+        (
+            ["show", "model.py", "--format", "html", "-o", "a.pdf"],
+            "compiled from tex, not from html",
+        ),
+        (
+            ["derive", "model.py", "--docs", "html,doc"],
+            "'doc' is unknown; known are txt, tex, html",
+        ),
     ],
 )
 def test_wrong_commands(arguments: list[str], named: str, capsys: Capture) -> None:
@@ -278,6 +285,60 @@ def test_latex_and_show(model: Write, capsys: Capture) -> None:
     assert main(["show", path]) == 0
     assert "∂L/∂W1[a,j] = " in capsys.readouterr().out
     assert not Path("generated").exists()
+
+
+BEGINNINGS = {
+    "txt": "The gradient of small\n",
+    "tex": "\\documentclass",
+    "html": "<!DOCTYPE html>",
+    "md": "# The gradient of `small`\n",
+}
+
+
+@pytest.mark.parametrize("suffix", BEGINNINGS)
+def test_a_file_has_the_form_of_its_suffix(suffix: str, model: Write, capsys: Capture) -> None:
+    path = str(model(GOOD + LOSS + "\n"))
+    assert main(["show", path, "-o", f"new/small.{suffix}"]) == 0
+    assert capsys.readouterr().out == ""
+    text = Path(f"new/small.{suffix}").read_text(encoding="utf-8")
+    assert text.startswith(BEGINNINGS[suffix])
+    if suffix != "txt":
+        assert main(["show", path, "--format", suffix]) == 0
+        assert capsys.readouterr().out.rstrip() == text.rstrip()
+
+
+def test_brief_and_wrt(model: Write, capsys: Capture) -> None:
+    path = str(model(GOOD + LOSS + "\n"))
+    shown = []
+    for options in ([], ["--brief"], ["--brief", "--wrt", "b1"]):
+        for command in ("show", "latex"):
+            assert main([command, path, *options]) == 0
+            shown.append(capsys.readouterr().out)
+    assert len(shown[4]) < len(shown[2]) < len(shown[0])
+    assert len(shown[5]) < len(shown[3]) < len(shown[1])
+    assert "∂L/∂W1[a,j]" not in shown[4]
+    assert main(["show", path, "--wrt", "x, z1"]) == 0  # of any real tensor, not parameters alone
+    assert "∂L/∂x[s,j] = " in capsys.readouterr().out
+    assert "'W9' is no real tensor" in complaint(capsys, "show", path, "--wrt", "W1,W9")
+
+
+def test_documents_beside_the_module(model: Write, capsys: Capture) -> None:
+    path = str(model(GOOD + LOSS + "\n"))
+    assert main(["derive", path, "--docs", "html, md,txt"]) == 0
+    written = {p.name for p in Path("generated").iterdir()}
+    assert written == {"small.py", "small.html", "small.md", "small.txt"}
+    printed = capsys.readouterr().out
+    assert all(f"generated/{name}" in printed for name in written)
+
+
+def test_without_latex_no_pdf_and_no_file(
+    model: Write, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(model(GOOD + LOSS + "\n"))
+    monkeypatch.setenv("PATH", "")
+    assert "needs a LaTeX program" in complaint(capsys, "show", path, "-o", "small.pdf")
+    assert "needs a LaTeX program" in complaint(capsys, "derive", path, "--docs", "tex,pdf")
+    assert not Path("small.pdf").exists() and not Path("generated").exists()
 
 
 def test_verify(model: Write, capsys: Capture) -> None:

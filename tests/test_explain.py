@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,14 +13,18 @@ from pathlib import Path
 import pytest
 from sympy import Abs, Max, Piecewise, Sum, exp, log, sqrt, tanh
 
-from symbp import Network, indices, sizes
+from symbp import Network, derive, indices, sizes
 from symbp.differentiate import differentiate
-from symbp.explain import document, text_document
+from symbp.explain import View, explain
+from symbp.ir.nodes import Entry
 from symbp.ir.program import AdjointProgram, Program, unshifted
 from symbp.ir.trace import Step
 from symbp.model_file import load_model
 from symbp.normalise import normalise
 from symbp.notation import latex, text
+from symbp.notation.style import Latex, Text
+from symbp.pages.latex import latex_page
+from symbp.pages.text import text_page
 from symbp.simplify import simplify
 from symbp.stabilise import expose
 
@@ -41,6 +46,21 @@ def zoo(name: str) -> tuple[Program, AdjointProgram]:
     return derived(load_model(ZOO / f"{name}.py"))
 
 
+def plain_text(
+    program: Program,
+    adjoint: AdjointProgram,
+    brief: bool = False,
+    wrt: tuple[str, ...] | None = None,
+) -> str:
+    return text_page(*explain(View(adjoint, program), Text(adjoint), brief, wrt))
+
+
+def document(
+    program: Program, adjoint: AdjointProgram, code: Mapping[str, tuple[str, ...]] | None = None
+) -> str:
+    return latex_page(*explain(View(adjoint, program, code=code or {}), Latex(adjoint)))
+
+
 def position(whole: str, *parts: str) -> None:
     """Each part stands behind the one before."""
     start = 0
@@ -53,41 +73,42 @@ def position(whole: str, *parts: str) -> None:
 
 
 def test_the_whole_text_of_a_fan_out() -> None:
-    found = text_document(zoo("fan_out")[1])
+    found = plain_text(*zoo("fan_out"))
     position(
         found,
         "The gradient of fan_out\n=======================\n",
-        "  t       parameter         scalar\n",
-        "  x = t²\n  y = sin(t)\n  f = x² + x y\n  loss = f\n",
-        "Of f:\n\n  ∂f/∂y = x\n  ∂f/∂x = 2 x + y\n",
+        "  t      parameter  scalar\n",
+        "  x = t²\n\n  ∂x/∂t = 2 t\n",
+        "  f = x² + x y\n\n  ∂f/∂y = x\n  ∂f/∂x = 2 x + y\n",
         "t feeds x and y: the total derivative has one term for each path.\n\n"
         "  ∂L/∂t = ∂L/∂x ∂x/∂t + ∂L/∂y ∂y/∂t\n      = 2 t ∂L/∂x + ∂L/∂y cos(t)\n",
-        "Gradients\n---------\n\n  ∂L/∂t = ",
+        "Gradients\n---------\n",
+        "∂L/∂t     scalar\n",
     )
 
 
 def test_softmax_with_cross_entropy_step_by_step() -> None:
-    found = text_document(zoo("mlp")[1])
+    found = plain_text(*zoo("mlp"))
     position(
         found,
-        "  i, c   0, …, k − 1\n",
+        "i, c from 0 to k − 1",
         "  t[s,i]   input, sums to 1 over i  n × k\n",
         "  h1[s,a] = max(0, z1[s,a])\n",
         "  y[s,i] = exp(z2[s,i]) / Σ_c exp(z2[s,c])\n",
+        "  ∂y[s,i]/∂z2[s,c] = δ_ci ",  # with every δ
+        "      = y[s,i] (δ_ci − y[s,c])    (in terms of y",
         "  loss = −(1 / n) Σ_{s,i} t[s,i] log(y[s,i])\n",
-        "  ∂y[s,i]/∂z2[s',c] = ",  # with every δ
-        "      = δ_ss' y[s,i] (δ_ci − y[s,c])    (in terms of y: ",
-        "z2[s,i] feeds y[s,i].\n",
-        "  ∂L/∂z2[s,i] = Σ_{c,s'} ∂L/∂y[s',c] ∂y[s',c]/∂z2[s,i]\n",
-        "      = Σ_{c,s'} δ_ss' ∂L/∂y[s',c] y[s',c] (δ_ci − y[s',i])\n",
-        "(contract δ: Σ_i δ_ij f_i = f_j)\n",
-        "      = (y[s,i] (Σ_c t[s,c]) − t[s,i]) / n    (substitute ∂L/∂y: ",
+        "  ∂L/∂z2[s,i] = Σ_c ∂L/∂y[s,c] ∂y[s,c]/∂z2[s,i]\n",
+        "      = Σ_c ∂L/∂y[s,c] y[s,c] (δ_ci − y[s,i])\n",
+        "(contract δ",
         "      = (y[s,i] − t[s,i]) / n    (data sum to 1: ",
-        "  ∂L/∂W2[i,a] = Σ_s ∂L/∂z2[s,i] h1[s,a]    (shape k × h)\n",
+        "  ∂L/∂W2[i,a] = Σ_s ∂L/∂z2[s,i] ∂z2[s,i]/∂W2[i,a]\n      = Σ_s ∂L/∂z2[s,i] h1[s,a]\n",
+        "  ∂L/∂W2[i,a]  k × h\n",
     )
 
 
-BROKEN_PRODUCT = r" \\\\\n *&\\quad \{\} \\cdot "  # where a line of an align* ends at a product
+BROKEN = r" \\\\\n *&\\quad \{\} "  # where a line of an align* ends
+BROKEN_PRODUCT = BROKEN + r"\\cdot "
 
 
 LARGE = {"gpt2", "lenet", "transformer"}  # each takes some seconds
@@ -99,18 +120,20 @@ LARGE = {"gpt2", "lenet", "transformer"}  # each takes some seconds
 def test_every_equation_partial_and_gradient_is_there(name: str) -> None:
     declared, adjoint = zoo(name)
     adjoints = {a.name: a.tensor for a in adjoint.adjoints}
-    plain, tex = text_document(adjoint, declared), document(adjoint, None, declared)
-    unbroken = re.sub(r" \\\\\n *&\\quad \{\} ", " ", re.sub(BROKEN_PRODUCT, r"\\, ", tex))
+    plain, tex = plain_text(declared, adjoint), document(declared, adjoint)
+    unbroken = re.sub(BROKEN, " ", re.sub(BROKEN_PRODUCT, r"\\, ", tex))
     ends = {*declared.ends.values()}  # which are written as h[s,T − 1] where they are read
     formulas = [eq.expr for eq in declared.equations if eq.name not in ends]
-    formulas += [e for p in adjoint.partials for e in (p.derived, p.expr)]
-    formulas += [e for a in adjoint.adjoints for e in (a.chain, a.expr)]
+    formulas += [a.expr for a in adjoint.adjoints if a.expr != 0]
     for formula in (unshifted(f, declared, adjoint.shifts) for f in formulas):
         assert f" = {text(formula, adjoints)}" in plain
         assert latex(formula, adjoints) in unbroken
+    for p in adjoint.partials:
+        left = text(Entry(p.input, *(p.diagonal.get(j, j) for j in p.input_indices)))
+        if not {p.input, p.output} & {s.name for s in declared.shifts} | ends:
+            assert f"/∂{left} = " in plain
     position(plain, "Gradients\n", *(f"\n  ∂L/∂{w}" for w in adjoint.wrt))
-    position(tex, r"\section{Gradients}", *[r"\frac{d \mathcal{L}}{d "] * len(adjoint.wrt))
-    assert document(adjoint, None, declared) == tex
+    assert document(declared, adjoint) == tex
 
 
 def test_equations_stand_as_declared_and_as_rewritten() -> None:
@@ -122,10 +145,11 @@ def test_equations_stand_as_declared_and_as_rewritten() -> None:
     total = net.define("total", (s,), Sum(e[s, c], c))
     y = net.define("y", (s, i), e[s, i] / total[s])
     net.loss(-Sum(log(y[s, i]), s, i))
-    declared, adjoint = derived(net)
     position(
-        text_document(adjoint, declared),
-        "  e[s,i] = exp(z[s,i])\n  total[s] = Σ_c e[s,c]\n  y[s,i] = e[s,i] / total[s]\n",
+        plain_text(*derived(net)),
+        "  e[s,i] = exp(z[s,i])\n",
+        "  total[s] = Σ_c e[s,c]\n",
+        "  y[s,i] = e[s,i] / total[s]\n",
         "      = exp(z[s,i]) / Σ_c exp(z[s,c])    (substitute: ",
     )
 
@@ -136,70 +160,125 @@ def test_a_layer_is_given_the_adjoint_of_its_output() -> None:
     net = Network("layer_of_one")
     x = net.input("x", i)
     net.output(net.define("y", (i,), tanh(x[i])))
-    _, adjoint = derived(net)
-    plain = text_document(adjoint)
+    program, adjoint = derived(net)
+    plain = plain_text(program, adjoint)
     position(plain, "L is any scalar computed from the outputs.", "Given: ∂L/∂y[i].")
     assert "loss" not in plain
-    tex = document(adjoint)
+    tex = document(program, adjoint)
     position(tex, r"\texttt{layer\_of\_one}", r"Given: $\bar{y}_{i}$.")
 
 
 def test_paths_through_sums_stay_apart() -> None:
-    n = sizes("n")
-    i = indices("i", n)
+    """All of u reads w[i], and of v one entry: where a partial is 0 unless indices agree, nothing is summed."""
+    n, m = sizes("n m")
+    i, j = indices("i", n), indices("j", m)
     net = Network("two_sums")
-    w = net.param("w", i)
-    u, v = net.define("u", (i,), w[i] ** 2), net.define("v", (i,), tanh(w[i]))
-    net.loss(Sum(u[i] * v[i] * w[i], i))
+    w, A = net.param("w", i), net.input("A", j, i)
+    u = net.define("u", (j,), Sum(A[j, i] * w[i], i))
+    v = net.define("v", (i,), tanh(w[i]))
+    net.loss(Sum(u[j], j) * Sum(v[i] * w[i], i))
     position(
-        text_document(derived(net)[1]),
-        "w[i] feeds u[i] and v[i] and loss: the total derivative has one term for each path.\n",
-        "  ∂L/∂w[i] = ∂loss/∂w[i] + (Σ_i' ∂L/∂u[i'] ∂u[i']/∂w[i]) + Σ_i' ∂L/∂v[i'] ∂v[i']/∂w[i]\n",
+        plain_text(*derived(net)),
+        "w[i] feeds u[j], v[i] and loss: the total derivative has one term for each path.\n",
+        "  ∂L/∂w[i] = ∂L/∂v[i] ∂v[i]/∂w[i] + ∂loss/∂w[i] + Σ_j ∂L/∂u[j] ∂u[j]/∂w[i]\n",
     )
+
+
+def test_a_sum_over_the_index_of_what_is_read_keeps_apart_from_it() -> None:
+    n = sizes("n")
+    i, j = indices("i j", n)
+    net = Network("outer")
+    w = net.param("w", i)
+    A = net.define("A", (i, j), w[j] * (1 + i))
+    net.loss(Sum(A[i, j] ** 2, i, j))
+    position(
+        plain_text(*derived(net)),
+        "  ∂A[i,j]/∂w[j] = 1 + i\n",
+        "  ∂L/∂w[i] = Σ_j ∂L/∂A[j,i] ∂A[j,i]/∂w[i]\n      = Σ_j ∂L/∂A[j,i] (1 + j)\n",
+    )
+
+
+def test_the_same_derivation_is_printed_once() -> None:
+    found = plain_text(*zoo("tagger"))
+    assert found.count("exp(") < 60
+    n, k = sizes("n k")
+    s, (i, c), (a, b) = indices("s", n), indices("i c", k), indices("a b", sizes("m"))
+    net = Network("twice")
+    x, z = net.param("x", i), net.param("z", s, a)
+    p = net.define("p", (i,), exp(x[i]) / Sum(exp(x[c]), c))
+    q = net.define("q", (s, a), exp(z[s, a]) / Sum(exp(z[s, b]), b))
+    net.loss(Sum(p[i] ** 2, i) + Sum(q[s, a] ** 3, s, a))
+    position(
+        plain_text(*derived(net)),
+        "  ∂p[i]/∂x[c] = ",
+        "in terms of p",
+        "  ∂q[s,a]/∂z[s,b] = q[s,a] (δ_ab − q[s,b])    (as ∂p[i]/∂x[c])\n",
+    )
+
+
+def test_brief_gives_each_equation_and_each_adjoint_on_one_line() -> None:
+    found = plain_text(*zoo("mlp"), brief=True)
+    position(
+        found,
+        "Equations\n---------\n\n  z1[s,a] = b1[a] + Σ_j W1[a,j] x[s,j]\n  h1[s,a] = max(0, z1[s,a])\n",
+        "Adjoints\n--------\n",
+        "  ∂L/∂z2[s,i] = (y[s,i] − t[s,i]) / n\n",
+    )
+    assert "∂y[s,i]/∂z2" not in found and "      = " not in found
+
+
+def test_only_what_leads_to_one_gradient() -> None:
+    found = plain_text(*zoo("mlp"), wrt=("b2",))
+    position(found, "∂L/∂z2[s,i] = ", "∂L/∂b2[i] = ", "Gradients\n---------\n")
+    assert "∂L/∂z1" not in found and "∂L/∂W2" not in found and "∂z1[s,a]/∂W1" not in found
 
 
 def test_a_network_without_parameters_has_no_gradients() -> None:
     net = Network("nothing_to_learn")
     net.loss(net.input("x") ** 2)
-    _, adjoint = derived(net)
-    assert "Gradients" not in text_document(adjoint)
-    assert "align" in document(adjoint)
+    program, adjoint = derived(net)
+    found = plain_text(program, adjoint)
+    assert "Gradients" not in found and "Adjoints" not in found
+    assert "align" in document(program, adjoint)
 
 
 def test_a_tensor_that_nothing_reads_says_so() -> None:
     net = Network("unread")
     net.param("unused")
     net.loss(net.param("w") ** 2)
-    plain = text_document(derived(net)[1])
     position(
-        plain,
-        "unused feeds nothing that leads to L.\n\n  ∂L/∂unused = 0\n",
-        "∂L/∂unused = 0    (scalar)",
+        plain_text(*derived(net)), "unused feeds nothing that leads to L.\n\n  ∂L/∂unused = 0\n"
     )
 
 
 def test_a_step_on_a_part_is_an_equation_of_its_own() -> None:
-    _, adjoint = zoo("linear_neuron")
+    program, adjoint = zoo("linear_neuron")
     first = adjoint.adjoints[0]
     part = Step("∂L/∂o", "square", "a a = a²", first.expr**2, first.expr)
     changed = adjoint.with_adjoints((replace(first, steps=(part,)), *adjoint.adjoints[1:]))
-    assert "\n  (o − t)² = o − t    (square: a a = a²)\n" in text_document(changed)
+    assert "\n  (o − t)² = o − t    (square: a a = a²)\n" in plain_text(program, changed)
 
 
 def test_kinks_are_explained_where_there_are_any() -> None:
-    assert "At a kink" in text_document(zoo("mlp")[1])
-    assert "At a kink" not in text_document(zoo("linear_regression")[1])
+    assert "At a kink" in plain_text(*zoo("mlp"))
+    assert "At a kink" not in plain_text(*zoo("linear_regression"))
 
 
 def test_code_is_shown_as_it_is() -> None:
-    _, adjoint = zoo("linear_regression")
-    code = {"w": ('w = params["w"]  # a_b', "if n > 0:", "    dw = df @ x")}
+    program, adjoint = zoo("linear_regression")
+    code = {"dw": ('w = params["w"]  # a_b', "if n > 0:", "    dw = df @ x")}
     position(
-        document(adjoint, code),
-        r"\texttt{\hspace*{0.0em}w = params[\char34{}w\char34{}]  \# a\_b}\\",
-        r"\texttt{\hspace*{0.0em}if n \textgreater{} 0:}\\",
-        r"\texttt{\hspace*{2.0em}dw = df @ x}\\",
+        document(program, adjoint, code),
+        r"w = params[\char34{}w\char34{}]  \# a\_b\\",
+        r"if n \textgreater{} 0:\\",
+        r"\hspace*{2.0em}dw = df @ x",
     )
+
+
+def test_code_stands_beside_its_formula() -> None:
+    derivation = derive(load_model(ZOO / "mlp.py"))
+    position(derivation.latex, r"\step{\texttt{dW1 = dz1.T @ x}}")
+    position(derivation.text, "  ∂L/∂W1[a,j] = ", "\n\n  dW1 = dz1.T @ x\n")
 
 
 # pdflatex
@@ -227,8 +306,13 @@ def wide_network() -> Network:
 @pytest.mark.parametrize("name", ["fan_out", "mlp", "wide"])
 def test_the_document_compiles(name: str, tmp_path: Path) -> None:
     declared, adjoint = derived(wide_network()) if name == "wide" else zoo(name)
-    code = {adjoint.wrt[0]: ('x = params["x_in"] ** 2  # \\ {a} ~ ^ it\'s', "    y = 50 % 7 & 3")}
-    (tmp_path / "derivation.tex").write_text(document(adjoint, code, declared), encoding="utf-8")
+    code = {
+        adjoint.adjoints[0].name: (
+            'x = params["x_in"] ** 2  # \\ {a} ~ ^ it\'s',
+            "    y = 50 % 7 & 3",
+        )
+    }
+    (tmp_path / "derivation.tex").write_text(document(declared, adjoint, code), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "derivation.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from symbp.explain.derivation import document, text_document
+from symbp.explain.derivation import explain
+from symbp.explain.view import View
 
-__all__ = ["document", "text_document"]
+__all__ = ["View", "explain"]

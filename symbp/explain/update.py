@@ -15,7 +15,7 @@ from symbp.pages.blocks import Block, Display, Prose, Row, Section, Table
 
 def update_sections(update: UpdateProgram | None, write: Notation) -> tuple[Section, ...]:
     """The section of an update; none without one."""
-    return () if update is None else (Section("Update", tuple(_blocks(update, write))),)
+    return () if update is None else (Section("Update", tuple(_blocks(update, write)), "update"),)
 
 
 def _blocks(update: UpdateProgram, write: Notation) -> Iterator[Block]:

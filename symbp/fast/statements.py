@@ -29,8 +29,7 @@ class Repeat:
 class Step:
     """The operations of one formula, which stands above them."""
 
-    formula: str
-    shape: str
+    line: Line
     code: tuple[str | Repeat, ...]
 
 
@@ -64,18 +63,14 @@ class Operations:
                 yield Repeat(line.head, tuple(self._steps(line.lines)))  # type: ignore[arg-type]
                 continue
             code = [op for text in line.code for op in self._statement(text, line.shape)]
-            if code or not self._is_constant(line):
-                yield Step(line.formula, line.shape, tuple(code))
+            if code or not line.code:  # else it is a constant, made with the arrays
+                yield Step(line, tuple(code))
 
     def _count(self, head: str) -> None:
         """The variable of a loop is a number."""
         loop = ast.parse(f"{head} pass").body[0]
         if isinstance(loop, ast.For) and isinstance(loop.target, ast.Name):
             self.known[loop.target.id] = Array((), "number")
-
-    def _is_constant(self, line: Line) -> bool:
-        """Whether a line has gone to where the arrays are made."""
-        return bool(line.code)
 
     def _statement(self, code: str, hint: str) -> list[str | Repeat]:
         tree = ast.parse(code).body[0]

@@ -122,7 +122,7 @@ def _lines(
         elif isinstance(step, Repeat):
             yield Block(step.head, tuple(_lines(step.body, shown)))
         elif all(isinstance(c, str) for c in step.code):
-            yield Line(step.formula, step.shape, tuple(named(str(c)) for c in step.code))
+            yield replace(step.line, code=tuple(named(str(c)) for c in step.code))
         else:
-            yield Line(step.formula, step.shape, ())
+            yield replace(step.line, code=())
             yield from _lines(step.code, shown)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sympy import Expr
@@ -17,6 +18,7 @@ class Line:
     formula: str  # "∂L/∂z2[s,i] = (y[s,i] − t[s,i]) / n"; empty: no comment
     shape: str  # "(n, k)"; empty: not stated
     code: tuple[str, ...]  # whole statements without indentation, each short enough for one line
+    name: str = ""  # what it computes: a tensor, an adjoint, or a part of one
 
 
 @dataclass(frozen=True)
@@ -128,3 +130,29 @@ def code_of(lines: Iterable[Line | Block]) -> Iterator[str]:
             yield from code_of(line.lines)
         else:
             yield from line.code
+
+
+def code_by_name(
+    lines: Iterable[Line | Block], wanted: Container[str]
+) -> dict[str, tuple[str, ...]]:
+    """The statements that compute each of the wanted names, with those of the parts that they are the first to read."""
+    every = list(_opened(lines))
+    parts = {line.name: line.code for line in every if line.name and line.name not in wanted}
+
+    def whole(code: tuple[str, ...]) -> tuple[str, ...]:
+        read = dict.fromkeys(name for text in code for name in _NAME.findall(text))
+        return (*(x for name in read if name in parts for x in whole(parts.pop(name))), *code)
+
+    return {line.name: whole(line.code) for line in every if line.name in wanted}
+
+
+_NAME = re.compile(r"[^\W\d]\w*")
+
+
+def _opened(lines: Iterable[Line | Block]) -> Iterator[Line]:
+    """Every line, those in loops too."""
+    for line in lines:
+        if isinstance(line, Block):
+            yield from _opened(line.lines)
+        else:
+            yield line

@@ -222,6 +222,11 @@ class Cases(Expr):
     def otherwise(self) -> Expr:
         return self.args[-1]
 
+    @property
+    def is_indicator(self) -> bool:
+        """Whether it is [P]: 1 where its one condition holds, else 0."""
+        return bool(self.args[0] == 1 and self.args[2:] == (0,))
+
     def _eval_derivative(self, symbol: Expr) -> Expr:
         """d/dx {f if P; g} = {f' if P; g'}: the conditions are constant almost everywhere."""
         values = [v.diff(symbol) for v in (*self.args[:-1:2], self.otherwise)]

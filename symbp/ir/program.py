@@ -16,7 +16,19 @@ from sympy import Basic, Expr, Idx
 from symbp.errors import CompilerError
 from symbp.ir.loops import CycleError, Loop, Read, arrange
 from symbp.ir.network import Declaration, Equation
-from symbp.ir.nodes import Entry, Index, Reduce, entries, free_indices, tensors_of, transform, walk
+from symbp.ir.nodes import (
+    Delta,
+    Entry,
+    Index,
+    Reduce,
+    entries,
+    factors,
+    free_indices,
+    substitute,
+    tensors_of,
+    transform,
+    walk,
+)  # fmt: skip
 from symbp.ir.trace import Step
 
 
@@ -184,6 +196,21 @@ class Partial:
     terms: tuple[tuple[Expr, Expr], ...]  # the same as (product of δ, coefficient) pairs
     steps: tuple[Step, ...] = ()
 
+    @property
+    def diagonal(self) -> dict[Index, Index]:
+        """Input index -> output index, wherever the partial is 0 unless the two agree. Each stands in one pair."""
+        found: dict[Index, Index] = {}
+        for j in self.input_indices:
+            for i in self.output_indices:
+                free = j not in found and i not in found.values()
+                if free and all(Delta(i, j) in factors(delta) for delta, _ in self.terms):
+                    found[j] = i
+        return found
+
+    def on_diagonal(self, expr: Expr) -> Expr:
+        """A form of this partial where those indices agree."""
+        return substitute(expr, self.diagonal)
+
 
 @dataclass(frozen=True)
 class Adjoint:
@@ -193,7 +220,7 @@ class Adjoint:
     name: str
     indices: tuple[Index, ...]
     paths: tuple[str, ...]  # the equations that read z: more than one is a fan-out
-    chain: Expr  # the total derivative as the chain rule writes it: Σ over paths Σ_I ∂L/∂y[I] ∂y[I]/∂z[J]
+    chain: Expr  # the chain rule: Σ over paths Σ_I ∂L/∂y[I] ∂y[I]/∂z[J], over those I where the partial is not 0
     expr: Expr  # contracted and simplified
     steps: tuple[Step, ...] = ()
 

@@ -23,10 +23,12 @@ _WIDTHS = {
     r"\big": 0.2, r"\mathbin": 1.0,
     r"\biggl": 0.8, r"\biggr": 0.8, r"\quad": 2.0, r"\{": 1.0, r"\}": 1.0, "&": 2.0, "$": 0.0, "m": 1.6, "w": 1.4,
     **dict.fromkeys(["+", "-", "=", "<", ">", r"\le", r"\ge", r"\ne", r"\cdot", r"\land", r"\lor"], _WIDE),
-    **dict.fromkeys([r"\bar", r"\overline", r"\mathrm", r"\mathcal", r"\text", r"\operatorname"], 0.0),
+    **dict.fromkeys([r"\bar", r"\overline", r"\hat", r"\widehat", r"\tilde", r"\widetilde"], 0.0),
+    **dict.fromkeys([r"\mathrm", r"\mathcal", r"\text", r"\operatorname"], 0.0),
     **dict.fromkeys([r"\sin", r"\cos", r"\tan", r"\log", r"\exp", r"\max", r"\min"], 3.3),
     **dict.fromkeys([r"\sinh", r"\cosh", r"\tanh"], 4.3),
 }  # fmt: skip
+_HEIGHTS = {"^": 1.25, r"\sum": 1.9, r"\prod": 1.9, r"\max_": 1.5, r"\biggl": 1.8, r"\Bigl": 1.5}
 _OPERATORS = ("+", "-", r"\mathbin")
 _OPENING = {"(", "[", r"\lvert", r"\lfloor", r"\lceil"}
 _CLOSING = {")", "]", r"\rvert", r"\rfloor", r"\rceil"}
@@ -35,6 +37,20 @@ _CLOSING = {")", "]", r"\rvert", r"\rfloor", r"\rceil"}
 def width(formula: str) -> float:
     """How wide a formula is, in glyphs of average width."""
     return _width(_Tokens(formula))
+
+
+def height(formula: str) -> float:
+    """How high a display is, in lines of text: fractions in each other, sums with what they run over, rows of cases."""
+    groups: list[str] = []  # the open braces, by what they are of a fraction
+    deepest, last = 0, ""
+    for token in _TOKEN.findall(formula):
+        if token == "{":
+            groups.append({r"\frac": "above", "bar": "below"}.get(last, ""))
+            deepest = max(deepest, sum(map(bool, groups)))
+        last = "bar" if token == "}" and groups.pop() == "above" else token
+    rows = formula.count(r"\\") + 1 if r"\begin" in formula else 0
+    large = max((lines for mark, lines in _HEIGHTS.items() if mark in formula), default=1.0)
+    return max(large + 0.7 * deepest, 1.4 + 0.7 * deepest if deepest else 1.0, 1.3 * rows)
 
 
 def prose_width(text: str) -> float:
@@ -57,6 +73,16 @@ def lines(formula: str, limit: float = LINE) -> list[str]:
         operator = "" if formula.startswith(_OPERATORS, start) else r"\cdot "
         formula = operator + formula[start:]
     return [*found, formula]
+
+
+def pieces(formula: str, limit: float) -> list[str]:
+    """The formula cut at every + and − outside brackets, and where a piece is wider than `limit` as by `lines`.
+
+    Side by side the pieces are the formula: a page that knows its own width breaks between them.
+    """
+    cuts = [end for rank, end, _ in _breaks(formula) if rank == 0]
+    found = [formula[a:b].strip() for a, b in zip([0, *cuts], [*cuts, len(formula)])]
+    return [part for piece in found for part in lines(piece, limit)]
 
 
 def _best_break(formula: str, limit: float) -> tuple[int, int] | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
 
 GREEK = {
     name: f"\\{name}"
@@ -12,6 +14,8 @@ GREEK = {
         "tau upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
     ).split()
 } | {"lam": r"\lambda", "eps": r"\varepsilon"}
+
+_ACCENTS = {"hat", "tilde"}  # commands; a bar is that of adjoints
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
@@ -36,30 +40,51 @@ def escape(text: str) -> str:
     return literal(" ".join(text.split()))
 
 
-def prose(text: str) -> str:
-    """As `escape`, and what is written δ_ij, f_i or Σ_i becomes mathematics."""
+def prose(
+    text: str,
+    plain: Callable[[str], str] | None = None,
+    formula: Callable[[str], str] = "${}$".format,
+) -> str:
+    """Text on one line in which δ_ij, f_i or Σ_i is mathematics: LaTeX, unless `plain` and `formula` say otherwise."""
     parts = _SUBSCRIPTED.split(" ".join(text.split()))
-    plain, bases, subscripts = parts[::3], parts[1::3], parts[2::3]
+    words = map(plain or literal, parts[::3])
     formulas = [
-        f"${_mathematics(base)}_{{{_mathematics(subscript.strip('{}'))}}}$"
-        for base, subscript in zip(bases, subscripts)
+        formula(f"{_mathematics(base)}_{{{_mathematics(subscript.strip('{}'))}}}")
+        for base, subscript in zip(parts[1::3], parts[2::3])
     ]
-    return "".join(literal(p) + f for p, f in zip(plain, [*formulas, ""]))
+    return "".join(word + f for word, f in zip(words, [*formulas, ""]))
 
 
-def name_latex(name: str, layer: bool = True) -> str:
-    """A name in math mode. Trailing digits number the layer, z2 → z^{(2)}, or are a subscript."""
-    stem, digits = _split_digits(name)
-    if not digits:
-        return _stem(stem)
-    return f"{_stem(stem)}^{{({digits})}}" if layer else f"{_stem(stem)}_{{{digits}}}"
+@dataclass(frozen=True)
+class Name:
+    r"""A name taken apart: ln1_hat is \widehat{\mathrm{ln}}^{(1)}, W1_out is W^{(1)}_{\mathrm{out}}."""
+
+    stem: str  # as in the model
+    layer: str = ""  # the digits behind the stem
+    accent: str = ""  # a command
+    label: str = ""  # a word behind the stem
+    prime: bool = False
+
+    def latex(self, indices: str = "", adjoint: bool = False, layer: bool = True) -> str:
+        r"""In math mode, at indices; z2 is z^{(2)}, or z_{2} where no layer is meant. An adjoint has a bar."""
+        head, plain = _stem(self.stem), len(self.stem) == 1 or self.stem in GREEK
+        if self.accent:
+            head = rf"\{'' if plain else 'wide'}{self.accent}{{{head}}}"
+        if adjoint:
+            head = (r"\bar" if plain else r"\overline") + f"{{{head}}}"
+        label = rf"\mathrm{{{self.label}}}" if self.label else ""
+        below = ",".join(filter(None, ("" if layer else self.layer, label, indices)))
+        above = "'" * self.prime + (f"^{{({self.layer})}}" if self.layer and layer else "")
+        return head + above + (f"_{{{below}}}" if below else "")
 
 
-def adjoint_latex(name: str) -> str:
-    """The adjoint of a tensor: \\bar{z}^{(2)}; a long name stands under a long bar."""
-    stem, digits = _split_digits(name)
-    bar = r"\bar" if len(stem) == 1 or stem in GREEK else r"\overline"
-    return f"{bar}{{{_stem(stem)}}}" + (f"^{{({digits})}}" if digits else "")
+def name_latex(name: str, indices: str = "", layer: bool = True, adjoint: bool = False) -> str:
+    r"""A name in math mode. Trailing digits number the layer, a word behind an underscore is a subscript.
+
+    z2 → z^{(2)}, h_out → h_{\mathrm{out}}, g_hat → \hat{g}, x_prime → x'; an adjoint is \bar{z}^{(2)}. A word before
+    digits or a second underscore stays whole: x_1 and x1 must differ on paper too.
+    """
+    return _name(name).latex(indices, adjoint, layer)
 
 
 def index_latex(name: str) -> str:
@@ -68,10 +93,14 @@ def index_latex(name: str) -> str:
     return name_latex(plain, layer=False) + "'" * (len(name) - len(plain))
 
 
-def _split_digits(name: str) -> tuple[str, str]:
-    """z2 → z, 2. A name with underscores stays whole: x_1 and x1 must differ on paper too."""
-    found = re.fullmatch(r"([^\W\d_]+)(\d+)", name)
-    return (found[1], found[2]) if found else (name, "")
+def _name(name: str) -> Name:
+    found = re.fullmatch(r"([^\W\d_]+)(\d*)(?:_([a-zA-Z]+))?", name)
+    if found is None:
+        return Name(name)
+    stem, digits, word = found[1], found[2], found[3] or ""
+    if word in _ACCENTS:
+        return Name(stem, digits, accent=word)
+    return Name(stem, digits, prime=True) if word == "prime" else Name(stem, digits, label=word)
 
 
 def _stem(stem: str) -> str:

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from sympy import Basic, Expr
 
 from symbp import notation
 from symbp.ir.nodes import Index
 from symbp.ir.program import AdjointProgram
+from symbp.notation.tex import WIDEST_FRACTION
+from symbp.pages.mathml import mathml
 
 
 class Notation(Protocol):
     """How one kind of document writes things. Formulas are bare; `inline` sets one in a line of prose."""
 
-    scalar: str  # what is differentiated, in prose
     loss: str  # the left side of the loss's equation
-    legend: str
+
+    def __init__(self, adjoint: AdjointProgram) -> None: ...
+
+    @property
+    def scalar(self) -> str:
+        """What is differentiated, in prose."""
+
+    @property
+    def legend(self) -> str:
+        """What an adjoint and a local partial are, and how they are written."""
 
     def formula(self, expr: Basic) -> str: ...
-
-    def total_derivative(self, below: str) -> str: ...
 
     def partial(self, above: str, below: str) -> str: ...
 
@@ -35,23 +45,33 @@ class Notation(Protocol):
 
     def prose(self, text: str) -> str: ...
 
+    def name(self, text: str) -> str:
+        """A name from the model, as it stands in code."""
+        ...
+
 
 class Latex:
-    scalar = r"$\mathcal{L}$"
     loss = r"\mathcal{L}"
-    legend = (
-        r"A bar marks an adjoint, the total derivative: $\bar{z} = d \mathcal{L} / d z$. "
-        r"A local partial $\partial y / \partial z$ is that of one equation."
-    )
+    widest: ClassVar[float] = WIDEST_FRACTION  # glyphs in a fraction
 
     def __init__(self, adjoint: AdjointProgram) -> None:
         self.adjoints = {name: tensor for tensor, name in adjoint.adjoint_names().items()}
 
-    def formula(self, expr: Basic) -> str:
-        return notation.latex(expr, self.adjoints)
+    @property
+    def scalar(self) -> str:
+        return self.inline(self.loss)
 
-    def total_derivative(self, below: str) -> str:
-        return rf"\frac{{d \mathcal{{L}}}}{{d {below}}}"
+    @property
+    def legend(self) -> str:
+        adjoint = self.inline(r"\bar{z} = d \mathcal{L} / d z")
+        local = self.inline(r"\partial y / \partial z")
+        return (
+            f"A bar marks an adjoint, the total derivative: {adjoint}. "
+            f"A local partial {local} is that of one equation."
+        )
+
+    def formula(self, expr: Basic) -> str:
+        return notation.latex(expr, self.adjoints, self.widest)
 
     def partial(self, above: str, below: str) -> str:
         return rf"\frac{{\partial {above}}}{{\partial {below}}}"
@@ -64,13 +84,64 @@ class Latex:
 
     def shape(self, sizes: tuple[Expr, ...]) -> str:
         product = r" \times ".join(map(self.formula, sizes))
-        return f"${product}$" if sizes else "scalar"
+        return self.inline(product) if sizes else "scalar"
 
     def inline(self, formula: str) -> str:
         return f"${formula}$"
 
     def prose(self, text: str) -> str:
         return notation.prose(text)
+
+    def name(self, text: str) -> str:
+        return rf"\texttt{{{notation.escape(text)}}}"
+
+
+class Html(Latex):
+    """Prose is HTML, with MathML in it. Formulas stay LaTeX, which the page turns into MathML piece by piece."""
+
+    widest = 30.0  # fits a phone
+
+    def inline(self, formula: str) -> str:
+        return mathml(formula)
+
+    def prose(self, text: str) -> str:
+        return notation.prose(text, html.escape, mathml)
+
+    def name(self, text: str) -> str:
+        return f"<code>{html.escape(text)}</code>"
+
+
+_MARKS = re.compile(r"([\\`*_{}\[\]<>|~$&#])")
+_BEGINNING = re.compile(r"^(\d*)([-+=.)])")  # of a list, or of a line below a title
+_OPERATOR_NAME = re.compile(r"\\operatorname(\{[^{}]*\})")
+
+
+class Markdown(Latex):
+    r"""Prose is Markdown, with mathematics as $`…`$: between such marks hosts leave _, * and \{ alone.
+
+    Hosts that set it by MathJax refuse \operatorname.
+    """
+
+    widest = 45.0  # the column of a host is narrower than a page
+
+    def formula(self, expr: Basic) -> str:
+        return _OPERATOR_NAME.sub(r"\\mathop{\\mathrm\1}", super().formula(expr))
+
+    def inline(self, formula: str) -> str:
+        return f"$`{formula}`$"
+
+    def prose(self, text: str) -> str:
+        return notation.prose(text, _escaped, self.inline)
+
+    def name(self, text: str) -> str:
+        fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+        room = " " if text.startswith("`") or text.endswith("`") else ""
+        return f"{fence}{room}{text}{room}{fence}"
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it stands."""
+    return _BEGINNING.sub(r"\1\\\2", _MARKS.sub(r"\\\1", text))
 
 
 class Text:
@@ -83,9 +154,6 @@ class Text:
 
     def formula(self, expr: Basic) -> str:
         return notation.text(expr, self.adjoints)
-
-    def total_derivative(self, below: str) -> str:
-        return f"∂L/∂{below}"
 
     def partial(self, above: str, below: str) -> str:
         return f"∂{above}/∂{below}"
@@ -103,4 +171,7 @@ class Text:
         return formula
 
     def prose(self, text: str) -> str:
+        return text
+
+    def name(self, text: str) -> str:
         return text

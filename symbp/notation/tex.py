@@ -12,7 +12,7 @@ from sympy import Basic, Expr, Idx, Number, NumberSymbol, S
 from symbp.errors import CompilerError
 from symbp.ir.nodes import Entry, Index, opened
 from symbp.notation.display import width
-from symbp.notation.names import adjoint_latex, index_latex, name_latex
+from symbp.notation.names import index_latex, name_latex
 from symbp.notation.unicode import is_letter
 from symbp.notation.writer import Level, Piece, Writer
 
@@ -32,13 +32,16 @@ _TALL = (r"\frac", r"\sum", r"\prod", r"\begin")
 _SHORT = 8.0  # glyphs up to which an exponential is written as a power of e
 
 
-def latex(expr: Basic, adjoints: Mapping[str, str] | None = None) -> str:
+def latex(
+    expr: Basic, adjoints: Mapping[str, str] | None = None, widest: float = WIDEST_FRACTION
+) -> str:
     r"""An expression of the IR (or of plain SymPy scalars) for math mode.
 
     `adjoints` maps the name of an adjoint to its tensor: with {"dz": "z"}, dz[i] is written
-    \bar{z}_{i}. Raises CompilerError on a node that has no notation.
+    \bar{z}_{i}. A fraction of `widest` glyphs or more is written with a slash. Raises CompilerError
+    on a node that has no notation.
     """
-    return _LatexWriter(adjoints or {})(opened(expr))
+    return LatexWriter(adjoints or {}, widest)(opened(expr))
 
 
 def lhs_latex(
@@ -50,15 +53,16 @@ def lhs_latex(
 
 def sum_latex(indices: tuple[Index, ...], factors: Sequence[str]) -> str:
     r"""\sum over indices (or none) of a product of finished formulas."""
-    writer = _LatexWriter({})
+    writer = LatexWriter({})
     product = writer.juxtapose(factors)
     return f"{writer.operator('sum', indices)} {product}" if indices else product
 
 
-class _LatexWriter(Writer):
-    def __init__(self, adjoints: Mapping[str, str]) -> None:
+class LatexWriter(Writer):
+    def __init__(self, adjoints: Mapping[str, str], widest: float = WIDEST_FRACTION) -> None:
         super().__init__(adjoints)
         self.adjoints = adjoints
+        self.widest = widest
 
     def brackets(self, text: str) -> str:
         return enclose("(", text, ")")
@@ -75,9 +79,9 @@ class _LatexWriter(Writer):
         return " - " if negative else " + "
 
     def fraction(self, numerator: Piece, denominator: Piece) -> Piece:
-        if max(width(numerator.text), width(denominator.text)) < WIDEST_FRACTION:
+        if max(width(numerator.text), width(denominator.text)) < self.widest:
             return Piece(rf"\frac{{{numerator.text}}}{{{denominator.text}}}", Level.POWER)
-        above, below = self._closed(numerator), self._closed(denominator, Level.POWER)
+        above, below = self.closed(numerator), self.closed(denominator, Level.POWER)
         return Piece(rf"{above} \mathbin{{\big/}} {below}", Level.FRACTION)
 
     def power(self, base: Piece, exponent: Expr) -> Piece:
@@ -103,12 +107,11 @@ class _LatexWriter(Writer):
         return Piece(index_latex(name))
 
     def entry(self, entry: Entry) -> Piece:
-        place = self._subscript(entry.indices)
-        if entry.tensor in self.adjoints:
-            name = adjoint_latex(self.adjoints[entry.tensor])
-        else:
-            name = name_latex(entry.tensor)
-        return Piece(name + place, Level.POWER if "^" in name else Level.ATOM)
+        tensor = self.adjoints.get(entry.tensor, entry.tensor)
+        text = name_latex(
+            tensor, self._places(entry.indices), adjoint=entry.tensor in self.adjoints
+        )
+        return Piece(text, Level.POWER if "^" in text or "'" in text else Level.ATOM)
 
     def operator(self, reducer: str, indices: tuple[Index, ...]) -> str:
         if reducer not in _OPERATORS:
@@ -121,7 +124,7 @@ class _LatexWriter(Writer):
         return rf"{_OPERATORS['product']}_{{{text}}}"
 
     def delta(self, indices: tuple[Expr, ...]) -> Piece:
-        return Piece(r"\delta" + self._subscript(indices))
+        return Piece(rf"\delta_{{{self._places(indices)}}}")
 
     def iverson(self, condition: str) -> Piece:
         return Piece(enclose("[", condition, "]"))
@@ -158,12 +161,10 @@ class _LatexWriter(Writer):
     def connective(self, operator: str) -> str:
         return _CONNECTIVES[operator]
 
-    def _subscript(self, indices: tuple[Expr, ...]) -> str:
+    def _places(self, indices: tuple[Expr, ...]) -> str:
         """Letters side by side (z_{si}); anything longer with commas between."""
-        if not indices:
-            return ""
         letters = all(isinstance(i, Idx) and is_letter(i.name) for i in indices)
-        return f"_{{{('' if letters else ',').join(self(i) for i in indices)}}}"
+        return ("" if letters else ",").join(self.place(i) for i in indices)
 
 
 def enclose(left: str, text: str, right: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from string import digits
 
 from sympy import Basic, Expr, Number, NumberSymbol, S
 
@@ -23,7 +24,7 @@ def text(expr: Basic, adjoints: Mapping[str, str] | None = None) -> str:
     `adjoints` maps the name of an adjoint to its tensor: with {"dz": "z"}, dz[i] is written
     ∂L/∂z[i]. Raises CompilerError on a node that has no notation.
     """
-    return _TextWriter(adjoints or {})(opened(expr))
+    return TextWriter(adjoints or {})(opened(expr))
 
 
 def lhs_text(name: str, indices: Sequence[Index], adjoints: Mapping[str, str] | None = None) -> str:
@@ -33,12 +34,12 @@ def lhs_text(name: str, indices: Sequence[Index], adjoints: Mapping[str, str] | 
 
 def sum_text(indices: tuple[Index, ...], factors: Sequence[str]) -> str:
     """Σ over indices (or none) of a product of finished formulas."""
-    writer = _TextWriter({})
+    writer = TextWriter({})
     product = writer.juxtapose(factors)
     return f"{writer.operator('sum', indices)} {product}" if indices else product
 
 
-class _TextWriter(Writer):
+class TextWriter(Writer):
     def __init__(self, adjoints: Mapping[str, str]) -> None:
         super().__init__(adjoints)
         self.adjoints = adjoints
@@ -49,7 +50,7 @@ class _TextWriter(Writer):
     def juxtapose(self, factors: Sequence[str]) -> str:
         joined = factors[0]
         for factor in factors[1:]:
-            joined += (" · " if factor[0].isdigit() else " ") + factor
+            joined += (" · " if factor[0] in digits else " ") + factor
         return joined
 
     def sign(self, negative: bool, first: bool) -> str:
@@ -59,9 +60,9 @@ class _TextWriter(Writer):
 
     def fraction(self, numerator: Piece, denominator: Piece) -> Piece:
         bar = "/" if numerator.text.isdigit() and denominator.text.isdigit() else " / "
-        head = self._closed(numerator) + bar
+        head = self.closed(numerator) + bar
         open_end = head + self._bracketed(denominator, Level.POWER)
-        return Piece(open_end, Level.FRACTION, head + self._closed(denominator, Level.POWER))
+        return Piece(open_end, Level.FRACTION, head + self.closed(denominator, Level.POWER))
 
     def power(self, base: Piece, exponent: Expr) -> Piece:
         below = self._bracketed(base, Level.ATOM)

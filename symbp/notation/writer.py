@@ -55,6 +55,11 @@ _NAMES = {
 }  # fmt: skip
 
 
+def function_name(kind: type) -> str:
+    """The name that people write a function by."""
+    return _NAMES.get(kind.__name__, kind.__name__)
+
+
 class Level(IntEnum):
     """How tightly a piece binds; a piece in a place that asks for more stands in brackets."""
 
@@ -253,6 +258,8 @@ class Writer(ABC):
 
     @write.register(Cases)
     def _(self, expr: Cases) -> Piece:
+        if expr.is_indicator:
+            return self.iverson(self(expr.args[1]))
         return self.cases([(self(v), self(c)) for v, c in expr.branches], self(expr.otherwise))
 
     @write.register(Piecewise)
@@ -277,8 +284,7 @@ class Writer(ABC):
 
     @write.register(Function)
     def _(self, expr: Function) -> Piece:
-        kind = expr.func.__name__
-        name = _NAMES.get(kind, kind)
+        name = function_name(expr.func)
         args = self.order.arguments(expr.args) if name in ("max", "min") else expr.args
         return self.function(name, [self(a) for a in args])
 
@@ -314,26 +320,26 @@ class Writer(ABC):
         if all(self.order.rank(f) <= SCALAR for f in below):
             tail = tuple(f for f in above if isinstance(f, (Reduce, Slope)))
         head = self.fraction(self._product(above[: len(above) - len(tail)]), self._product(below))
-        return self._joined([head, *map(self.write, tail)]) if tail else head
+        return self.joined([head, *map(self.write, tail)]) if tail else head
 
     def _product(self, factors: tuple[Expr, ...]) -> Piece:
         if len(factors) <= 1:
             return self.write(factors[0]) if factors else self.number(S.One)
-        return self._joined([self.write(f) for f in factors])
+        return self.joined([self.write(f) for f in factors])
 
-    def _joined(self, pieces: Sequence[Piece]) -> Piece:
+    def joined(self, pieces: Sequence[Piece]) -> Piece:
         """Factors side by side; each but the last is closed."""
         *first, last = pieces
-        parts = [self._closed(p) for p in first]
+        parts = [self.closed(p) for p in first]
         text = self.juxtapose([*parts, self._bracketed(last, Level.PRODUCT)])
-        closed = self.juxtapose([*parts, self._closed(last)])
+        closed = self.juxtapose([*parts, self.closed(last)])
         return Piece(text, Level.PRODUCT, closed)
 
     def _bracketed(self, piece: Piece, least: Level) -> str:
         """A piece that nothing follows, in brackets if it binds less tightly than `least`."""
         return self.brackets(piece.text) if piece.level < least else piece.text
 
-    def _closed(self, piece: Piece, least: Level = Level.PRODUCT) -> str:
+    def closed(self, piece: Piece, least: Level = Level.PRODUCT) -> str:
         """A piece that something may follow."""
         return self.brackets(piece.text) if piece.level < least else piece.inside
 

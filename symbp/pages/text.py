@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symbp.pages.blocks import Block, Code, Display, Figure, Prose, Section
+from symbp.pictures.outline import picture
 
 
 def text_page(title: str, sections: Sequence[Section]) -> str:
     """Plain Unicode text; a formula is never wrapped, so that it can be copied whole."""
     parts = [_underlined(title, "=")]
     for section in sections:
-        parts += [_underlined(section.title, "-"), *map(_text_block, section.blocks)]
+        head = [_underlined(section.title, "-")] if section.level == 1 else []
+        parts += [*head, *map(_text_block, section.blocks)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -23,15 +25,19 @@ def _text_block(block: Block) -> str:
     if isinstance(block, Prose):
         return block.text
     if isinstance(block, Code):
-        return "\n".join(f"  {line}" for line in block.lines)
+        return _indented("\n".join(block.lines))
     if isinstance(block, Display):
         notes = [f"    ({row.note})" if row.note else "" for row in block.rows]
         heads = [row.left or "   " for row in block.rows]
         return "\n".join(f"  {h} = {row.right}{n}" for h, row, n in zip(heads, block.rows, notes))
     if isinstance(block, Figure):
-        return block.caption
+        return f"{_indented(picture(block.picture))}\n\n{block.caption}"
     widths = [max(map(len, column)) for column in zip(block.head, *block.rows)]
     lines = [block.head, *block.rows]
     return "\n".join(
         "  " + "  ".join(cell.ljust(w) for cell, w in zip(line, widths)).rstrip() for line in lines
     )
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" if line else "" for line in text.split("\n"))

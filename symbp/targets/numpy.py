@@ -366,7 +366,8 @@ def _line(
     left = lhs_text(item.name, indices, adjoints)
     formula = f"{left} = {text(item.meaning, adjoints)}" if item.label != () else ""
     sizes = ", ".join(str(i.upper - i.lower + 1) for i in item.indices)
-    return Line(formula, f"({sizes}{',' if len(item.indices) == 1 else ''})", code)
+    shape = f"({sizes}{',' if len(item.indices) == 1 else ''})"
+    return Line(formula, shape, code, item.name)
 
 
 def _sizes(schedule: Schedule) -> tuple[str, ...]:

@@ -603,3 +603,10 @@ def test_a_view_that_is_written_to_has_a_line_of_its_own_where_one_is_too_short(
     code = derived.source.split("# Checks at entry")[0]
     assert max(map(len, code.splitlines())) <= 88
     assert ".reshape(" in derived.source and derived.verify().ok
+
+
+def test_the_gradient_of_a_recurrent_tensor_reads_the_next_step() -> None:
+    """It was an adjoint under a name that the user never sees, and whose axes nothing knew."""
+    derived = derive(lstm.net)
+    assert str(derived.gradient("h")).startswith("dh_before[s, t + 1, a] + Sum(")
+    assert all(derived.gradient(eq.name) is not None for eq in lstm.net.declared().equations)

@@ -1,0 +1,104 @@
+"""The section on notation: what the symbols mean, how kinks are settled, what indices run over, what is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from sympy import Abs, Eq, Idx, Integer, Symbol, sign
+
+from symbp.explain.view import Author, grouped
+from symbp.ir.functions import SafeInverse
+from symbp.ir.network import Declaration
+from symbp.ir.nodes import Cases, Delta, Entry, Iverson, walk
+from symbp.pages.blocks import Block, Prose, Table
+
+KINDS: Mapping[str, str] = {
+    "param": "parameter", "input": "input", "constant": "constant", "random": "noise",
+}  # fmt: skip
+
+
+def conventions(author: Author, brief: bool) -> Iterator[Block]:
+    """What the document takes as known; in brief, there are no partials."""
+    write, adjoint = author.write, author.adjoint
+    if author.program.loss:
+        words = [f"{write.scalar} is the loss.", write.legend]
+    else:
+        given = ", ".join(
+            write.inline(author.tensor(seed, author.indices_of(o)))
+            for o, seed in adjoint.seeds.items()
+        )
+        words = [f"{write.scalar} is any scalar computed from the outputs.", write.legend]
+        words.append(f"Given: {given}.")
+    words += _of_steps(author)
+    forms = [] if brief else [f for p in adjoint.partials for f in (p.derived, p.expr)]
+    nodes = [n for f in (*forms, *(a.expr for a in adjoint.adjoints)) for n in walk(f)]
+    if any(isinstance(n, Delta) for n in nodes):
+        i, j = Idx("i"), Idx("j")
+        words.append(f"{author.symbol(Delta(i, j))} is 1 where {author.symbol(Eq(i, j))}, else 0.")
+    if not brief and (example := _diagonal(author)):
+        words.append(
+            f"A partial that is 0 unless two indices agree is written where they do, as {example}: there is no sum "
+            "over such an index in the chain rule."
+        )
+    kinks = any(isinstance(n, Iverson) for n in nodes)
+    if kinks or any(isinstance(n, Cases) and n.is_indicator for n in nodes):
+        condition = Symbol("P")
+        bracket = author.symbol(Iverson(condition))
+        words.append(f"{bracket} is 1 where {author.symbol(condition)} holds, else 0.")
+    if kinks:
+        words.append(
+            "At a kink, of a constant and a variable the constant wins; variables that tie have equal shares."
+        )
+    if any(isinstance(n, (Abs, sign)) for n in nodes):
+        words.append(f"The sign of 0 is {author.symbol(Integer(0))}.")
+    if any(isinstance(n, SafeInverse) for n in nodes):
+        a = Symbol("a")
+        inverse, zero = author.symbol(SafeInverse(a)), author.symbol(Eq(a, 0))
+        words.append(f"{inverse} is {author.symbol(1 / a)}, and 0 where {zero}.")
+    yield Prose(" ".join(words))
+    yield from _ranges(author)
+    given_tensors = [d for d in author.program.declarations.values() if d.kind in KINDS]
+    yield Table(("given", "is", "shape"), tuple(_declaration(author, d) for d in given_tensors))
+
+
+def _of_steps(author: Author) -> Iterator[str]:
+    """What the adjoints of reads at other steps are."""
+    for shift in author.program.shifts:
+        if shift.name in author.names:
+            part, read = Entry(author.names[shift.name], *shift.indices), author.own(shift.name)
+            yield f"{author.symbol(part)} is what the read of {read} adds to an adjoint."
+
+
+def _diagonal(author: Author) -> str:
+    """The first partial that is written on a diagonal."""
+    found = next((p for p in author.adjoint.partials if p.diagonal), None)
+    return "" if found is None else author.write.inline(author.partial(found))
+
+
+def _ranges(author: Author) -> Iterator[Block]:
+    """Indices over the same range together; a primed index runs with the index that it is named after."""
+    ranges = []
+    for (lower, upper), group in grouped(author.program.indices, lambda i: (i.lower, i.upper)):
+        names = ", ".join(author.symbol(i) for i in group)
+        ranges.append(f"{names} from {author.symbol(lower)} to {author.symbol(upper)}")
+    if ranges:
+        yield Prose(f"Indices run {'; '.join(ranges)}.")
+
+
+def _declaration(author: Author, d: Declaration) -> tuple[str, str, str]:
+    words = KINDS[d.kind] + " of integers" * d.integer
+    if d.name in author.program.outputs:
+        words += ", output"
+    if d.default is not None:
+        words += f", {d.default:g} by default"
+    if d.law is not None:
+        numbers = (
+            f"{key} = {value:g}"
+            if isinstance(value, float)
+            else f"{key} = {author.write.inline(author.formula(Entry(value)))}"
+            for key, value in d.parameters.items()
+        )
+        words += f", {d.law} with {' and '.join(numbers)}"
+    if d.sums_to_one is not None:
+        words += f", sums to 1 over {author.symbol(d.sums_to_one)}"
+    return author.own(d.name), words, author.write.shape(d.shape)
