@@ -8,7 +8,7 @@ from math import prod
 from sympy import Expr
 
 from symbp.fast.arrays import Array
-from symbp.fast.values import Operand, Place, Values
+from symbp.fast.values import Operand, Place, Values, transposed
 from symbp.shapes import size_code
 
 
@@ -28,62 +28,123 @@ def _rows(operand: Operand) -> str:
     return f"{operand.text}.reshape(-1, {size_code(operand.array.shape[-1])})"
 
 
-def tensordot(
-    a: Operand, b: Operand, axes: tuple[Sequence[int], Sequence[int]], place: Place, values: Values
-) -> None:
+Axes = tuple[Sequence[int], Sequence[int]]
+
+
+def tensordot(a: Operand, b: Operand, axes: Axes, place: Place, values: Values) -> None:
     """Σ over pairs of axes as one product of matrices; an operand is copied only where its axes are scattered."""
-    left, right = axes
-    order = sorted(range(len(left)), key=lambda k: right[k] if _joins(b, right) else left[k])
-    left, right = [left[k] for k in order], [right[k] for k in order]
+    left, right = _paired(a.array, b.array, axes)
     first, second = _matrix(a, left, False, values), _matrix(b, right, True, values)
-    out = place
-    if not place.array.packed:
-        out = values.fresh(place.array)
-    rank = place.array.rank
-    rows = a.array.rank - len(left)
+    out = place if place.array.packed else values.fresh(place.array)
+    rows, rank = a.array.rank - len(left), place.array.rank
     text = out.text
-    if (rows, rank) not in ((1, 2), (1, 1), (0, 1)):
-        sizes = place.array.shape
-        text = f"{out.text}.reshape({_length(sizes[:rows])}, -1)" if 0 < rows else text
-        if rows == rank:
-            text = f"{out.text}.reshape(-1)"
-            second += ".reshape(-1)" * (b.array.rank > 1)
+    if rows == rank > 1:
+        text = f"{text}.reshape(-1)"
+        second += ".reshape(-1)" * (b.array.rank > 1)
+    elif 0 < rows and (rows, rank) not in ((1, 1), (1, 2)):
+        text = f"{text}.reshape({_length(place.array.shape[:rows])}, -1)"
     values.lines.append(f"np.dot({first}, {second}, out={text})")
     if out is not place:
         values.lines.append(f"np.copyto({place.text}, {out.text})")
 
 
+def turns(a: Array, b: Array, axes: Axes) -> bool:
+    """Whether a product is best computed with the axes of b before those of a.
+
+    So it is where a must be copied and its last free axis is longer than its last summed one: the copy then goes along
+    the longer one, and so does what reads the product.
+    """
+    left, right = _paired(a, b, axes)
+    free = [k for k in range(a.rank) if k not in left]
+    return not _joins(a, left) and bool(free) and b.rank > len(right) and _longer(a, free, left)
+
+
+def turned(a: Operand, b: Operand, axes: Axes, values: Values) -> Operand:
+    """The product with the axes of b before those of a, seen in the right order."""
+    left, right = _paired(a.array, b.array, axes)
+    free = [k for k in range(a.array.rank) if k not in left]
+    others = [k for k in range(b.array.rank) if k not in right]
+    shape = [*(b.array.shape[k] for k in others), *(a.array.shape[k] for k in free)]
+    first, second = _matrix(b, right, False, values), _matrix(a, left, True, values)
+    place = values.fresh(Array(tuple(shape)))
+    lead = _length(shape[: len(others)])
+    text = f"{place.text}.reshape({lead}, -1)" * (len(shape) > 2) or place.text
+    values.lines.append(f"np.dot({first}, {second}, out={text})")
+    order = [*range(len(others), len(shape)), *range(len(others))]
+    return Operand(transposed(place.text, order), Array(tuple(shape[k] for k in order)))
+
+
+def offsets(
+    a: Operand, b: Operand, axes: Axes, places: Sequence[str | None], values: Values
+) -> str:
+    """The product of a with b[places] for every place at once, and of it the view at these places.
+
+    `places` has for each axis of b the variable of a loop, or None; `axes` are those of the whole b.
+    """
+    left, right = axes
+    others = [k for k in range(b.array.rank) if k not in right]
+    free = [k for k in range(a.array.rank) if k not in left]
+    first, second = _matrix(b, right, False, values), _matrix(a, left, True, values)
+    shape = [*(b.array.shape[k] for k in others), *(a.array.shape[k] for k in free)]
+    place = values.fresh(Array(tuple(shape)))
+    lead = _length(shape[: len(others)])
+    values.lines.append(f"np.dot({first}, {second}, out={place.text}.reshape({lead}, -1))")
+    slots = ", ".join(places[k] or ":" for k in others)
+    kept = sum(places[k] is None for k in others)
+    order = [*range(kept, kept + len(free)), *range(kept)]
+    return transposed(f"{place.text}[{slots}]", order)
+
+
+def _paired(a: Array, b: Array, axes: Axes) -> tuple[list[int], list[int]]:
+    """The pairs in the order of the operand that can be read as it lies."""
+    left, right = axes
+    whole = _joins(b, right)
+    order = sorted(range(len(left)), key=lambda k: right[k] if whole else left[k])
+    return [left[k] for k in order], [right[k] for k in order]
+
+
 def _length(sizes: Sequence[Expr]) -> str:
-    return size_code(prod(sizes)) if len(sizes) == 1 else size_code(prod(sizes))
+    return size_code(prod(sizes))
 
 
-def _joins(operand: Operand, axes: Sequence[int]) -> bool:
+def _joins(array: Array, axes: Sequence[int]) -> bool:
     """Whether these axes stand side by side at one end, so that they can be joined without a copy."""
-    rank, span = operand.array.rank, sorted(axes)
+    span, rank = sorted(axes), array.rank
     ends = (list(range(len(axes))), list(range(rank - len(axes), rank)))
-    return span in ends and (operand.array.packed or rank <= 2)
+    return span in ends and (array.packed or rank <= 2)
+
+
+def _longer(array: Array, one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether the last of some axes is longer than the last of others; a size that is no number counts as long."""
+    first, second = array.shape[max(one)], array.shape[max(other)]
+    return bool(second.is_Integer and (not first.is_Integer or first > second))
 
 
 def _matrix(operand: Operand, summed: Sequence[int], first: bool, values: Values) -> str:
     """The operand as a matrix, its summed axes joined and first, or last."""
-    array, axes = operand.array, list(summed)
-    free = [k for k in range(array.rank) if k not in axes]
-    leading = axes == list(range(len(axes)))
-    trailing = axes == list(range(array.rank - len(axes), array.rank))
-    if not (leading or trailing) or not (array.packed or array.rank <= 2):
-        order = [*axes, *free] if first else [*free, *axes]
-        packed = values.fresh(Array(tuple(array.shape[k] for k in order), array.kind))
-        turned = f"{operand.text}.transpose({', '.join(map(str, order))})"
-        values.lines.append(f"np.copyto({packed.text}, {turned})")
-        operand, leading, trailing = packed, first, not first
-        array = packed.array
-        axes = list(range(len(axes))) if first else list(range(len(free), array.rank))
-    sizes = [array.shape[k] for k in axes]
-    text = operand.text
-    if array.rank == 1:
+    axes = list(summed)
+    rank = operand.array.rank
+    leading, trailing = axes == list(range(len(axes))), axes == list(range(rank - len(axes), rank))
+    if not (leading or trailing) or not (operand.array.packed or rank <= 2):
+        free = [k for k in range(rank) if k not in axes]
+        leading = _longer(operand.array, free, axes) if free else first
+        if not free or not (leading or _longer(operand.array, axes, free)):
+            leading = first
+        operand = _packed(operand, [*axes, *free] if leading else [*free, *axes], values)
+        axes = [*range(len(axes))] if leading else [*range(rank - len(axes), rank)]
+    length, text = _length([operand.array.shape[k] for k in axes]), operand.text
+    if rank == 1:
         return text
     if leading:
-        text += f".reshape({_length(sizes)}, -1)" * (array.rank > 2)
+        text += f".reshape({length}, -1)" * (rank > 2)
         return text if first else f"{text}.T"
-    text += f".reshape(-1, {_length(sizes)})" * (array.rank > 2)
+    text += f".reshape(-1, {length})" * (rank > 2)
     return f"{text}.T" if first else text
+
+
+def _packed(operand: Operand, order: Sequence[int], values: Values) -> Operand:
+    """A copy with the axes in this order."""
+    shape = tuple(operand.array.shape[k] for k in order)
+    place = values.fresh(Array(shape, operand.array.kind))
+    values.lines.append(f"np.copyto({place.text}, {transposed(operand.text, order)})")
+    return place

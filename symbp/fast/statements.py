@@ -6,6 +6,7 @@ import ast
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from textwrap import dedent
 
 from sympy import Expr, Symbol
 
@@ -68,23 +69,50 @@ class Operations:
 
     def _count(self, head: str) -> None:
         """The variable of a loop is a number."""
-        loop = ast.parse(f"{head} pass").body[0]
-        if isinstance(loop, ast.For) and isinstance(loop.target, ast.Name):
-            self.known[loop.target.id] = Array((), "number")
+        if variable := _variable(head):
+            self.known[variable] = Array((), "number")
 
     def _statement(self, code: str, hint: str) -> list[str | Repeat]:
         tree = ast.parse(code).body[0]
         if isinstance(tree, ast.For):
-            head, *rest = code.split("\n")
-            self._count(head)
-            inner = "\n".join(line.removeprefix("    ") for line in rest)
-            parts = [ast.get_source_segment(inner, n) or "" for n in ast.parse(inner).body]
-            return [Repeat(head, tuple(op for p in parts for op in self._statement(p, "")))]
+            return self._loop(code)
         found: list[str | Repeat] = []
         parts = [ast.get_source_segment(code, n) or "" for n in ast.parse(code).body]
         for text in map(joined, parts):
             found += self._single(text, hint)
         return found
+
+    def _loop(self, code: str) -> list[str | Repeat]:
+        """A loop over the places of a window; a product that it makes at each is made for all before it."""
+        heads: list[str] = []
+        while code.startswith("for "):
+            head, _, code = code.partition("\n")
+            heads.append(head)
+            self._count(head)
+            code = dedent(code)
+        variables = {str(_variable(head)) for head in heads}
+        before, body = self._hoisted(code, variables)
+        inner: tuple[str | Repeat, ...] = tuple(body)
+        for head in reversed(heads):
+            inner = (Repeat(head, inner),)
+        return [*before, *inner]
+
+    def _hoisted(self, code: str, variables: set[str]) -> tuple[list[str], list[str | Repeat]]:
+        """Statements before a loop, and its body. `variables` are those of the loop."""
+        tree, text = ast.parse(code), joined(code)
+        if len(tree.body) == 1 and isinstance(tree.body[0], ast.AugAssign):
+            node = ast.parse(text).body[0]
+            assert isinstance(node, ast.AugAssign)
+            writer = self.writer
+            before = writer.lines = []
+            writer.text = Text(text)
+            writer.hoist(node.value, variables)
+            sign = OPERATORS[type(node.op)][1]
+            lines = writer.lines = []
+            lines.append(f"{writer.text.of(node.target)} {sign} {writer.operand(node.value)}")
+            return before, [*lines]
+        parts = [ast.get_source_segment(code, n) or "" for n in tree.body]
+        return [], [op for part in parts for op in self._statement(part, "")]
 
     def _single(self, code: str, hint: str) -> list[str]:
         """The operations of one statement; the statement itself where its form is not known."""
@@ -154,7 +182,9 @@ class Operations:
             self.known[name] = kept
 
     def _seen(self, value: ast.expr) -> bool:
-        """Whether a value is a view on one that has to be computed."""
+        """Whether a value is a view on one that has to be computed, and is best computed in its own order."""
+        if self.writer.is_direct(value):
+            return False
         match value:
             case ast.Subscript():
                 return not self.writer.is_gather(value)
@@ -177,6 +207,13 @@ class Operations:
             writer.into(value, place)
         else:
             writer.lines.append(f"{text} = {writer.operand(value)}")
+
+
+def _variable(head: str) -> str | None:
+    """The variable of a loop, by its first line."""
+    loop = ast.parse(f"{head} pass").body[0]
+    named = isinstance(loop, ast.For) and isinstance(loop.target, ast.Name)
+    return loop.target.id if named else None
 
 
 def _rebound(body: Body) -> frozenset[str]:

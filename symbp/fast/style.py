@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 
 from symbp.fast.arrays import Array
 from symbp.fast.buffers import event, slots, spans
@@ -12,7 +13,7 @@ from symbp.fast.statements import Operations, Repeat, Step, declared
 from symbp.fast.values import shape_code
 from symbp.ir.module import Arrays, Block, Body, Line, Module
 
-_TEMPORARY = re.compile(r"\b_part\d+\b")
+_TEMPORARY = re.compile(r"\b_part\d+(_view)?\b")
 
 
 def fast(module: Module) -> Module:
@@ -50,8 +51,8 @@ def _planned(
     alive = {root for name in kept for root in writer.roots(name)}
     life = spans(events, loops, roots, every, alive)
     groups = slots(every, life, events)
-    shown = _shown(groups, {n for e in events for n in e.names} | set(known))
     used = {name for e in events for name in e.names} | set(kept)
+    shown = _shown(groups, used, used | set(known))
     constants = {
         n: code for n, code in writer.constants.items() if n in _needed(writer.constants, used)
     }
@@ -96,17 +97,17 @@ def _flat(steps: Iterable[Step | Repeat | str]) -> tuple[list[str], list[tuple[i
     return lines, loops
 
 
-def _shown(groups: Iterable[tuple[Array, list[str]]], taken: set[str]) -> dict[str, str]:
-    """A name for each array that parts of expressions are computed in."""
+def _shown(
+    groups: Iterable[tuple[Array, list[str]]], used: Iterable[str], taken: set[str]
+) -> dict[str, str]:
+    """A name for each array that parts of expressions are computed in, and for each view."""
+    parts = [[v for v in values if _TEMPORARY.fullmatch(v)] for _, values in groups]
+    views = sorted(name for name in used if name.endswith("_view") and _TEMPORARY.fullmatch(name))
     found: dict[str, str] = {}
-    number = 0
-    for _, values in groups:
-        parts = [v for v in values if _TEMPORARY.fullmatch(v)]
-        if parts:
-            number += 1
-            while f"work{number}" in taken:
-                number += 1
-            found |= dict.fromkeys(parts, f"work{number}")
+    for stem, owners in (("work", [p for p in parts if p]), ("view", [[v] for v in views])):
+        free = (name for k in count(1) if (name := f"{stem}{k}") not in taken)
+        for names_, name in zip(owners, free):
+            found |= dict.fromkeys(names_, name)
     return found
 
 

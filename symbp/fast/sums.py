@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+from symbp.fast import windows
 from symbp.fast.arrays import Array
 from symbp.fast.values import Operand, Place, Values
 from symbp.shapes import size_code
@@ -23,6 +24,9 @@ def reduce(name: str, a: Operand, axes: Sequence[int], place: Place, values: Val
         if leading or trailing:
             _by_ones(a, axes, leading, place, values)
             return
+    if place.array.rank > 1 and windows.is_short(a.array, axes):
+        windows.reduce(name, a, axes, place, values)
+        return
     axis = str(axes[0]) if len(axes) == 1 else f"({', '.join(map(str, axes))})"
     values.lines.append(f"{a.text}.{name}(axis={axis}, out={place.text})")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import ast
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from symbp.fast.arrays import Array
+from symbp.fast.source import names
 from symbp.shapes import size_code, tuple_code
 
 
@@ -45,6 +48,16 @@ class Values:
         self.temporary[name] = self.known[name] = array
         return Place(name, array, name)
 
+    def named(self, operand: Operand) -> Operand:
+        """The operand by one name: a view that is read more than once gets a variable."""
+        if operand.text.isidentifier():
+            return operand
+        name = f"_part{len(self.views)}_view"
+        self.lines.append(f"{name} = {operand.text}")
+        self.known[name] = operand.array
+        self.views[name] = names(ast.parse(operand.text))
+        return Operand(name, operand.array)
+
     def constant(self, name: str, code: str, array: Array) -> str:
         """An array that sizes alone determine, made once."""
         self.constants.setdefault(name, code)
@@ -60,12 +73,33 @@ class Values:
             new += more
         return found
 
-    def meet(self, names: Iterable[str], place: Place) -> bool:
+    def meet(self, variables: Iterable[str], place: Place) -> bool:
         """Whether some of these variables may share memory with the place."""
         own = self.roots(place.owner)
-        return any(own & self.roots(name) for name in names)
+        return any(own & self.roots(name) for name in variables)
 
 
 def shape_code(array: Array) -> str:
     """The shape as it stands in a call."""
     return tuple_code(map(size_code, array.shape))
+
+
+def transposed(text: str, order: Sequence[int]) -> str:
+    """A view with the axes in this order; two in a row are one."""
+    order = list(order)
+    if found := _TRANSPOSED.fullmatch(text):
+        before = [int(k) for k in found[2].split(", ")]
+        text, order = found[1], [before[k] for k in order]
+    if order == sorted(order):
+        return text
+    return f"{text}.T" if order == [1, 0] else f"{text}.transpose({', '.join(map(str, order))})"
+
+
+def tidy(text: str) -> str:
+    """A view with two transpositions in a row as one."""
+    found = _TWICE.fullmatch(text)
+    return transposed(found[1], [int(k) for k in found[2].split(", ")]) if found else text
+
+
+_TWICE = re.compile(r"(.*\.transpose\([\d, ]+\))\.transpose\(([\d, ]+)\)")
+_TRANSPOSED = re.compile(r"(.*)\.transpose\(([\d, ]+)\)")

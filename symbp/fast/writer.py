@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from symbp.fast import products, sums
+from symbp.fast import products, sums, windows
 from symbp.fast.arrays import Array, Unknown, array_of, numbers
 from symbp.fast.source import Text, names
-from symbp.fast.values import Operand, Place, Values
+from symbp.fast.values import Operand, Place, Values, tidy, transposed
 from symbp.shapes import size_code
 
 OPERATORS: dict[type, tuple[str, str]] = {
@@ -61,7 +61,7 @@ class Writer(Values):
         """The text of a node as an operand, once what has to be computed for it is."""
         array = self.array(node)
         if array.kind == "number" or self.is_view(node):
-            return self.text.of(node)
+            return tidy(self.text.of(node))
         if array.kind == "int":
             return self._inside(node)
         if not array.rank:
@@ -71,10 +71,15 @@ class Writer(Values):
         if isinstance(node, ast.Attribute):
             return f"{self.operand(node.value)}.{node.attr}"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr in ("transpose", "swapaxes", "reshape"):
+            if node.func.attr == "transpose":
+                order = [n for a in node.args for n in numbers(a)]
+                return transposed(self.operand(node.func.value), order)
+            if node.func.attr in ("swapaxes", "reshape"):
                 return self.operand(node.func.value) + self.text.behind(node, node.func.value)
         if "keepdims" in self._named(node):
             return self._kept(node, array)
+        if found := self._product(node):
+            return found
         place = self.fresh(array)
         self.into(node, place)
         return place.text
@@ -99,6 +104,8 @@ class Writer(Values):
         match node:
             case ast.Name():
                 return True
+            case _ if node in self.text.replaced:
+                return True
             case ast.Attribute(value=value, attr="T"):
                 return self.is_view(value)
             case ast.Subscript(value=value):
@@ -113,9 +120,12 @@ class Writer(Values):
 
     def is_gather(self, node: ast.Subscript) -> bool:
         """Whether an array of places stands among the subscripts."""
-        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        return self.is_gathered(_slots(node))
+
+    def is_gathered(self, slots: Sequence[ast.expr]) -> bool:
+        """Whether one of some subscripts is an array of places."""
         plain = (ast.Slice, ast.Constant)
-        return any(not isinstance(p, plain) and self.array(p).rank > 0 for p in parts)
+        return any(not isinstance(p, plain) and self.array(p).rank > 0 for p in slots)
 
     # Values
 
@@ -162,20 +172,49 @@ class Writer(Values):
             self._replace(child)
         return self.text.of(node)
 
-    def _take(self, node: ast.Subscript, place: Place) -> bool:
-        """Rows of a tensor at the places of one integer array."""
-        if not isinstance(node.slice, ast.Name) or not place.array.packed:
+    def _take(self, node: ast.Subscript, place: Place, front: bool = False) -> bool:
+        """The places of an integer array on one axis of a tensor; at the `front`, as the first axes of the result."""
+        *before, rows = _slots(node)
+        if not (isinstance(rows, ast.Name) and place.array.packed and not self.is_gathered(before)):
             return False
-        tensor, rows = self.operand(node.value), self.text.of(node.slice)
-        self.lines.append(f'np.take({tensor}, {rows}, axis=0, out={place.text}, mode="clip")')
+        tensor, axis = self.read(node.value), len(before)
+        text = tensor.text
+        if front and axis:
+            others = [k for k in range(tensor.array.rank) if k != axis]
+            text, axis = transposed(text, [axis, *others]), 0
+        places = self.text.of(rows)
+        self.lines.append(f'np.take({text}, {places}, axis={axis}, out={place.text}, mode="clip")')
         return True
+
+    def is_direct(self, node: ast.expr) -> bool:
+        """Whether a transposed value can be written to its place as fast as the value itself."""
+        match node:
+            case ast.Call(func=ast.Attribute(value=value, attr="transpose"), args=args):
+                order = [n for a in args for n in numbers(a)]
+                match value:
+                    case ast.BinOp(op=ast.MatMult()):
+                        return len(order) > 2 and order[-1] == len(order) - 1
+                    case ast.Subscript() if self.is_gather(value):
+                        return self._to_front(value, order)
+        return False
+
+    def _to_front(self, node: ast.Subscript, order: Sequence[int]) -> bool:
+        """Whether an order brings the axes of the places that a tensor is read at before all others."""
+        *before, rows = _slots(node)
+        if self.is_gathered(before) or not isinstance(rows, ast.Name):
+            return False
+        axis, rank = len(before), self.array(rows).rank
+        rest = [k for k in range(len(order)) if not axis <= k < axis + rank]
+        return list(order) == [*range(axis, axis + rank), *rest]
 
     def _turned(self, value: ast.expr, order: Sequence[int], node: ast.expr, place: Place) -> None:
         """The value transposed: written to a view on the place that is turned back."""
+        if isinstance(value, ast.Subscript) and self.is_gather(value):
+            if self._to_front(value, order) and self._take(value, place, front=True):
+                return
         back = [order.index(k) for k in range(len(order))]
-        shape = tuple(place.array.shape[k] for k in back)
-        turned = "T" if back == [1, 0] else f"transpose({', '.join(map(str, back))})"
-        self.into(value, place.viewed(f".{turned}", Array(shape, place.array.kind)))
+        array = Array(tuple(place.array.shape[k] for k in back), place.array.kind)
+        self.into(value, Place(transposed(place.text, back), array, place.owner))
 
     def _binary(self, left: ast.expr, op: ast.operator, right: ast.expr, place: Place) -> None:
         """One operand is computed in the place itself where it can be, and the other combined with it."""
@@ -209,7 +248,10 @@ class Writer(Values):
                     texts.append(place.text)
                     continue
             texts.append(self.operand(node))
-        self.lines.append(f"{function}({', '.join(texts)}, out={place.text})")
+        arrays = [place.array if t == place.text else self.array(n) for t, n in zip(texts, args)]
+        operands = [Operand(t, a) for t, a in zip(texts, arrays)]
+        if not windows.by_slices(function, operands, place, self):
+            self.lines.append(f"{function}({', '.join(texts)}, out={place.text})")
 
     def _power(self, node: ast.expr, exponent: int, place: Place) -> None:
         """x**n by squares and products: NumPy's power is some hundred times slower."""
@@ -233,7 +275,8 @@ class Writer(Values):
         if "keepdims" in named:
             left = [s for k, s in enumerate(place.array.shape) if k not in axes]
             slots = ["0" if k in axes else ":" for k in range(rank)]
-            place = place.viewed(f"[{', '.join(slots)}]", Array(tuple(left), place.array.kind))
+            found = Array(tuple(left), place.array.kind, place.array.packed)
+            place = place.viewed(f"[{', '.join(slots)}]", found)
         if name == "sum" and axes == [rank - 1] and (pair := self._factors(value)):
             sums.rows(*pair, place, self)
         else:
@@ -290,11 +333,7 @@ class Writer(Values):
         elif name == "where":
             self._where(node, place)
         elif name == "tensordot":
-            a, b = map(self.read, node.args)
-            pair = node.keywords[0].value
-            assert isinstance(pair, ast.Tuple)
-            left, right = map(numbers, pair.elts)
-            products.tensordot(a, b, (left, right), place, self)
+            products.tensordot(*self._pair(node), place, self)
         elif name == "einsum" and self.array(node).packed:
             texts = [self.text.of(node.args[0]), *map(self.operand, node.args[1:])]
             self.lines.append(f"np.einsum({', '.join(texts)}, out={place.text})")
@@ -304,6 +343,40 @@ class Writer(Values):
                 self.lines.append(f"{place.text}.fill({value_})")
         else:
             self.copy(node, place)
+
+    def _pair(self, node: ast.Call) -> tuple[Operand, Operand, products.Axes]:
+        """The operands of np.tensordot, and the axes that are summed."""
+        return self.read(node.args[0]), self.read(node.args[1]), _axes(node)
+
+    def _product(self, node: ast.expr) -> str | None:
+        """A sum of products that is best computed with its axes in another order."""
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            return None
+        if node.func.attr != "tensordot" or not products.turns(
+            self.array(node.args[0]), self.array(node.args[1]), _axes(node)
+        ):
+            return None
+        return products.turned(*self._pair(node), self).text
+
+    def hoist(self, node: ast.expr, variables: set[str]) -> None:
+        """A product with what stands at the places of a loop, for all places; read at each from then on."""
+        for call in (n for n in ast.walk(node) if isinstance(n, ast.Call) and len(n.args) == 2):
+            a, b = call.args
+            if self.text.of(call.func) != "np.tensordot" or not isinstance(b, ast.Subscript):
+                continue
+            slots = [self.text.of(s) if isinstance(s, ast.Name) else None for s in _slots(b)]
+            whole = self.array(b.value)
+            if (
+                names(a) & variables
+                or {s for s in slots if s} != variables
+                or whole.rank != len(slots)
+            ):
+                continue
+            left, right = _axes(call)
+            sliced = [k for k, s in enumerate(slots) if s is None]
+            axes = (left, [sliced[k] for k in right])
+            b_ = Operand(self.text.of(b.value), whole)
+            self.text.replaced[call] = products.offsets(self.read(a), b_, axes, slots, self)
 
     def _where(self, node: ast.Call, place: Place) -> None:
         """Entries outside a mask of sizes are −∞: that is added, from an array made once."""
@@ -343,3 +416,15 @@ class Writer(Values):
             self.into(value, place.viewed(f".reshape({sizes})", whole))
         else:
             self.copy(node, place)
+
+
+def _axes(node: ast.Call) -> products.Axes:
+    """The axes that np.tensordot sums over."""
+    pair = node.keywords[0].value
+    assert isinstance(pair, ast.Tuple)
+    left, right = map(numbers, pair.elts)
+    return left, right
+
+
+def _slots(node: ast.Subscript) -> list[ast.expr]:
+    return node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
