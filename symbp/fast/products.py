@@ -18,6 +18,7 @@ def matmul(a: Operand, b: Operand, place: Place, values: Values) -> None:
         left, out = _rows(a), _rows(place)
         values.lines.append(f"np.dot({left}, {b.text}, out={out})")
         return
+    b = Operand(values.laid_out(b), b.array) if b.array.rank == 2 else b
     plain = a.array.rank <= 2 and b.array.rank <= 2 and place.array.packed
     function = "np.dot" if plain else "np.matmul"
     values.lines.append(f"{function}({a.text}, {b.text}, out={place.text})")
@@ -35,6 +36,8 @@ def tensordot(a: Operand, b: Operand, axes: Axes, place: Place, values: Values) 
     """Σ over pairs of axes as one product of matrices; an operand is copied only where its axes are scattered."""
     left, right = _paired(a.array, b.array, axes)
     first, second = _matrix(a, left, False, values), _matrix(b, right, True, values)
+    joined = [[b.array.shape[k] for k in axes] for axes in (right, _others(b.array, right))]
+    second = values.laid_out(Operand(second, Array(tuple(map(prod, joined)))))
     out = place if place.array.packed else values.fresh(place.array)
     rows, rank = a.array.rank - len(left), place.array.rank
     text = out.text
@@ -55,15 +58,15 @@ def turns(a: Array, b: Array, axes: Axes) -> bool:
     the longer one, and so does what reads the product.
     """
     left, right = _paired(a, b, axes)
-    free = [k for k in range(a.rank) if k not in left]
+    free = _others(a, left)
     return not _joins(a, left) and bool(free) and b.rank > len(right) and _longer(a, free, left)
 
 
 def turned(a: Operand, b: Operand, axes: Axes, values: Values) -> Operand:
     """The product with the axes of b before those of a, seen in the right order."""
     left, right = _paired(a.array, b.array, axes)
-    free = [k for k in range(a.array.rank) if k not in left]
-    others = [k for k in range(b.array.rank) if k not in right]
+    free = _others(a.array, left)
+    others = _others(b.array, right)
     shape = [*(b.array.shape[k] for k in others), *(a.array.shape[k] for k in free)]
     first, second = _matrix(b, right, False, values), _matrix(a, left, True, values)
     place = values.fresh(Array(tuple(shape)))
@@ -82,8 +85,8 @@ def offsets(
     `places` has for each axis of b the variable of a loop, or None; `axes` are those of the whole b.
     """
     left, right = axes
-    others = [k for k in range(b.array.rank) if k not in right]
-    free = [k for k in range(a.array.rank) if k not in left]
+    others = _others(b.array, right)
+    free = _others(a.array, left)
     first, second = _matrix(b, right, False, values), _matrix(a, left, True, values)
     shape = [*(b.array.shape[k] for k in others), *(a.array.shape[k] for k in free)]
     place = values.fresh(Array(tuple(shape)))
@@ -93,6 +96,10 @@ def offsets(
     kept = sum(places[k] is None for k in others)
     order = [*range(kept, kept + len(free)), *range(kept)]
     return transposed(f"{place.text}[{slots}]", order)
+
+
+def _others(array: Array, axes: Sequence[int]) -> list[int]:
+    return [k for k in range(array.rank) if k not in axes]
 
 
 def _paired(a: Array, b: Array, axes: Axes) -> tuple[list[int], list[int]]:
@@ -126,7 +133,7 @@ def _matrix(operand: Operand, summed: Sequence[int], first: bool, values: Values
     rank = operand.array.rank
     leading, trailing = axes == list(range(len(axes))), axes == list(range(rank - len(axes), rank))
     if not (leading or trailing) or not (operand.array.packed or rank <= 2):
-        free = [k for k in range(rank) if k not in axes]
+        free = _others(operand.array, axes)
         leading = _longer(operand.array, free, axes) if free else first
         if not free or not (leading or _longer(operand.array, axes, free)):
             leading = first

@@ -12,7 +12,7 @@ from sympy import Expr, Symbol
 
 from symbp.fast.arrays import Array, Unknown, array_of, shape
 from symbp.fast.source import Text, base, joined, names
-from symbp.fast.values import Place
+from symbp.fast.values import Loop, Place
 from symbp.fast.writer import OPERATORS, Writer
 from symbp.ir.module import Block, Body, Line, code_of
 from symbp.results import is_fresh
@@ -23,7 +23,7 @@ class Repeat:
     """A loop: its first line, and what is in it."""
 
     head: str
-    body: tuple[str | Repeat, ...]
+    body: tuple[str | Repeat | Step, ...]
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,25 @@ class Operations:
     def _steps(self, lines: Iterable[Line | Block]) -> Iterator[Step | Repeat]:
         for line in lines:
             if isinstance(line, Block):
-                self._count(line.head)
-                yield Repeat(line.head, tuple(self._steps(line.lines)))  # type: ignore[arg-type]
+                yield from self._repeat(line)
                 continue
             code = [op for text in line.code for op in self._statement(text, line.shape)]
             if code or not line.code:  # else it is a constant, made with the arrays
                 yield Step(line, tuple(code))
+
+    def _repeat(self, block: Block) -> Iterator[Step | Repeat]:
+        """A loop over steps, and before the outermost what is made once for all steps."""
+        self._count(block.head)
+        writer, outer = self.writer, self.writer.loop is None
+        if outer:
+            writer.loop = Loop(frozenset(_changed(block)))
+        body = tuple(self._steps(block.lines))
+        if outer and writer.loop is not None:
+            if writer.loop.before:
+                what = "transposed once, for all steps of the loop"
+                yield Step(Line(what, "", ()), tuple(writer.loop.before))
+            writer.loop = None
+        yield Repeat(block.head, body)
 
     def _count(self, head: str) -> None:
         """The variable of a loop is a number."""
@@ -92,10 +105,10 @@ class Operations:
             code = dedent(code)
         variables = {str(_variable(head)) for head in heads}
         before, body = self._hoisted(code, variables)
-        inner: tuple[str | Repeat, ...] = tuple(body)
+        inner: tuple[str | Repeat | Step, ...] = tuple(body)
         for head in reversed(heads):
             inner = (Repeat(head, inner),)
-        return [*before, *inner]
+        return [*before, *(item for item in inner if not isinstance(item, Step))]
 
     def _hoisted(self, code: str, variables: set[str]) -> tuple[list[str], list[str | Repeat]]:
         """Statements before a loop, and its body. `variables` are those of the loop."""
@@ -117,7 +130,7 @@ class Operations:
     def _single(self, code: str, hint: str) -> list[str]:
         """The operations of one statement; the statement itself where its form is not known."""
         writer, node = self.writer, ast.parse(code).body[0]
-        before = dict(writer.temporary)
+        before = dict(writer.temporary), dict(self.buffers)
         writer.lines, writer.text = [], Text(code)
         try:
             match node:
@@ -131,10 +144,23 @@ class Operations:
                 case _:
                     self._others(node, code)
         except Unknown:
-            writer.temporary = before
-            writer.lines = [code]
+            writer.temporary, self.buffers = before
+            writer.lines, writer.text = [], Text(code)
+            writer.lines.append(self._with_parts(node, code))
             self._unknown(node, hint)
         return writer.lines
+
+    def _with_parts(self, node: ast.stmt, code: str) -> str:
+        """A statement as it is, on parts that are computed before."""
+        writer = self.writer
+        if not isinstance(node, ast.Assign):
+            return code
+        try:
+            value = writer.inside(node.value)
+        except Unknown:
+            writer.lines, writer.text = [], Text(code)
+            return code
+        return code.encode()[: node.value.col_offset].decode() + value
 
     def _unknown(self, node: ast.stmt, hint: str) -> None:
         """What is known all the same of variables that a statement assigns."""
@@ -209,11 +235,20 @@ class Operations:
             writer.lines.append(f"{text} = {writer.operand(value)}")
 
 
+def _changed(block: Block) -> Iterator[str]:
+    """The variables that a loop assigns, or whose arrays it writes to."""
+    for node in ast.walk(ast.parse("\n".join(code_of([block])))):
+        if isinstance(getattr(node, "ctx", None), ast.Store) and isinstance(node, ast.expr):
+            if name := base(node):
+                yield name
+
+
 def _variable(head: str) -> str | None:
     """The variable of a loop, by its first line."""
     loop = ast.parse(f"{head} pass").body[0]
-    named = isinstance(loop, ast.For) and isinstance(loop.target, ast.Name)
-    return loop.target.id if named else None
+    if isinstance(loop, ast.For) and isinstance(loop.target, ast.Name):
+        return loop.target.id
+    return None
 
 
 def _rebound(body: Body) -> frozenset[str]:

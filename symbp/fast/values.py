@@ -32,6 +32,15 @@ class Place(Operand):
 
 
 @dataclass
+class Loop:
+    """A loop over steps: the variables that change in it, and what is made before it."""
+
+    varying: frozenset[str]
+    before: list[str] = field(default_factory=list)
+    copies: dict[str, str] = field(default_factory=dict)  # code -> the array that holds its value
+
+
+@dataclass
 class Values:
     """The arrays of one function, and its lines so far."""
 
@@ -40,6 +49,7 @@ class Values:
     temporary: dict[str, Array] = field(default_factory=dict)
     constants: dict[str, str] = field(default_factory=dict)  # name -> code, of sizes alone
     views: dict[str, set[str]] = field(default_factory=dict)  # variable -> those it may lie in
+    loop: Loop | None = None  # the outermost that the statement at hand stands in
 
     def fresh(self, array: Array) -> Place:
         """An array for a part of an expression."""
@@ -47,6 +57,23 @@ class Values:
         array = Array(array.shape, array.kind, True)
         self.temporary[name] = self.known[name] = array
         return Place(name, array, name)
+
+    def laid_out(self, operand: Operand) -> str:
+        """A matrix that a loop multiplies by at each step; one that is transposed is copied before it.
+
+        Measured (float32, 16 × 512 by 512 × 128): 26 µs, and 52 µs where the second lies transposed.
+        """
+        loop, text = self.loop, operand.text
+        if loop is None or not text.endswith(".T"):
+            return text
+        varying = {root for name in loop.varying for root in self.roots(name)}
+        if any(self.roots(name) & varying for name in names(ast.parse(text))):
+            return text
+        if text not in loop.copies:
+            place = self.fresh(operand.array)
+            loop.before.append(f"np.copyto({place.text}, {text})")
+            loop.copies[text] = place.text
+        return loop.copies[text]
 
     def named(self, operand: Operand) -> Operand:
         """The operand by one name: a view that is read more than once gets a variable."""

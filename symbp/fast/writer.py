@@ -63,9 +63,9 @@ class Writer(Values):
         if array.kind == "number" or self.is_view(node):
             return tidy(self.text.of(node))
         if array.kind == "int":
-            return self._inside(node)
+            return self.inside(node)
         if not array.rank:
-            return self._inside(node)
+            return self.inside(node)
         if isinstance(node, ast.Subscript) and not self.is_gather(node):
             return self.operand(node.value) + self.text.behind(node, node.value)
         if isinstance(node, ast.Attribute):
@@ -160,14 +160,16 @@ class Writer(Values):
         """The value as it is computed in an array of its own."""
         if isinstance(node, ast.Subscript) and self.is_gather(node):
             if not self._take(node, place):
-                self.lines.append(f"np.copyto({place.text}, {self._inside(node)})")
+                self.lines.append(f"np.copyto({place.text}, {self.inside(node)})")
             return
         seen = self.is_view(node) or isinstance(node, (ast.Subscript, ast.Attribute))
-        text = self.operand(node) if seen else self._inside(node)
+        text = self.operand(node) if seen else self.inside(node)
         self.lines.append(f"np.copyto({place.text}, {text})")
 
-    def _inside(self, node: ast.expr) -> str:
+    def inside(self, node: ast.expr) -> str:
         """The code as it is, on arrays that are computed before."""
+        if found := self._dot(node):
+            return found
         for child in ast.iter_child_nodes(node):
             self._replace(child)
         return self.text.of(node)
@@ -296,6 +298,14 @@ class Writer(Values):
             return None
         first = self.read(left)
         return first, first if pair[1] is left else self.read(pair[1])
+
+    def _dot(self, node: ast.expr) -> str | None:
+        """The sum of all entries of a product, as one product of all entries with all."""
+        match node:
+            case ast.Call(func=ast.Attribute(value=value, attr="sum"), args=[], keywords=[]):
+                pair = self._factors(value)
+                return f"np.vdot({pair[0].text}, {pair[1].text})" if pair else None
+        return None
 
     def _kept(self, node: ast.expr, array: Array) -> str:
         """A reduction that keeps its axes, as one that does not, seen with them."""
