@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from symbp.fast import products, sums, windows
-from symbp.fast.arrays import Array, Unknown, array_of, numbers
-from symbp.fast.source import Text, names
-from symbp.fast.values import Operand, Place, Values, tidy, transposed
+from symbp.fast.arrays import Array, Unknown, numbers
+from symbp.fast.reader import Reader, named_arguments, slots_of
+from symbp.fast.source import names
+from symbp.fast.values import Operand, Place, tidy, transposed
 from symbp.shapes import size_code
 
 OPERATORS: dict[type, tuple[str, str]] = {
@@ -41,19 +41,8 @@ RELATIONS: dict[type, str] = {
 COMMUTE = (ast.Add, ast.Mult, ast.BitAnd, ast.BitOr)
 
 
-@dataclass
-class Writer(Values):
-    """Writes expressions. `text` has the statement at hand."""
-
-    text: Text = field(default_factory=lambda: Text(""))
-
-    def array(self, node: ast.expr) -> Array:
-        """What is known of the value of a node."""
-        return array_of(node, self.known)
-
-    def reads(self, nodes: Sequence[ast.expr], place: Place) -> bool:
-        """Whether an expression reads memory that the place may be part of."""
-        return any(self.meet(names(node), place) for node in nodes)
+class Writer(Reader):
+    """Writes expressions."""
 
     # Operands
 
@@ -76,7 +65,7 @@ class Writer(Values):
                 return transposed(self.operand(node.func.value), order)
             if node.func.attr in ("swapaxes", "reshape"):
                 return self.operand(node.func.value) + self.text.behind(node, node.func.value)
-        if "keepdims" in self._named(node):
+        if "keepdims" in named_arguments(node):
             return self._kept(node, array)
         if found := self._product(node):
             return found
@@ -98,34 +87,6 @@ class Writer(Values):
                 return
         for child in ast.iter_child_nodes(node):
             self._replace(child)
-
-    def is_view(self, node: ast.expr) -> bool:
-        """Whether a node is a variable, or a view on one."""
-        match node:
-            case ast.Name():
-                return True
-            case _ if node in self.text.replaced:
-                return True
-            case ast.Attribute(value=value, attr="T"):
-                return self.is_view(value)
-            case ast.Subscript(value=value):
-                return self.is_view(value) and not self.is_gather(node)
-            case ast.Call(func=ast.Attribute(value=value, attr="transpose" | "swapaxes")):
-                return self.is_view(value)
-            case ast.Call(func=ast.Attribute(value=value, attr="reshape")):
-                return self.is_view(value)
-            case ast.Call(func=ast.Name(id="sliding_window_view")):
-                return self.is_view(node.args[0])
-        return False
-
-    def is_gather(self, node: ast.Subscript) -> bool:
-        """Whether an array of places stands among the subscripts."""
-        return self.is_gathered(_slots(node))
-
-    def is_gathered(self, slots: Sequence[ast.expr]) -> bool:
-        """Whether one of some subscripts is an array of places."""
-        plain = (ast.Slice, ast.Constant)
-        return any(not isinstance(p, plain) and self.array(p).rank > 0 for p in slots)
 
     # Values
 
@@ -176,7 +137,7 @@ class Writer(Values):
 
     def _take(self, node: ast.Subscript, place: Place, front: bool = False) -> bool:
         """The places of an integer array on one axis of a tensor; at the `front`, as the first axes of the result."""
-        *before, rows = _slots(node)
+        *before, rows = slots_of(node)
         if not (isinstance(rows, ast.Name) and place.array.packed and not self.is_gathered(before)):
             return False
         tensor, axis = self.read(node.value), len(before)
@@ -188,31 +149,10 @@ class Writer(Values):
         self.lines.append(f'np.take({text}, {places}, axis={axis}, out={place.text}, mode="clip")')
         return True
 
-    def is_direct(self, node: ast.expr) -> bool:
-        """Whether a transposed value can be written to its place as fast as the value itself."""
-        match node:
-            case ast.Call(func=ast.Attribute(value=value, attr="transpose"), args=args):
-                order = [n for a in args for n in numbers(a)]
-                match value:
-                    case ast.BinOp(op=ast.MatMult()):
-                        return len(order) > 2 and order[-1] == len(order) - 1
-                    case ast.Subscript() if self.is_gather(value):
-                        return self._to_front(value, order)
-        return False
-
-    def _to_front(self, node: ast.Subscript, order: Sequence[int]) -> bool:
-        """Whether an order brings the axes of the places that a tensor is read at before all others."""
-        *before, rows = _slots(node)
-        if self.is_gathered(before) or not isinstance(rows, ast.Name):
-            return False
-        axis, rank = len(before), self.array(rows).rank
-        rest = [k for k in range(len(order)) if not axis <= k < axis + rank]
-        return list(order) == [*range(axis, axis + rank), *rest]
-
     def _turned(self, value: ast.expr, order: Sequence[int], node: ast.expr, place: Place) -> None:
         """The value transposed: written to a view on the place that is turned back."""
         if isinstance(value, ast.Subscript) and self.is_gather(value):
-            if self._to_front(value, order) and self._take(value, place, front=True):
+            if self.to_front(value, order) and self._take(value, place, front=True):
                 return
         back = [order.index(k) for k in range(len(order))]
         array = Array(tuple(place.array.shape[k] for k in back), place.array.kind)
@@ -234,12 +174,6 @@ class Writer(Values):
         else:
             self._entrywise(call, [left, right], place)
 
-    def fits(self, node: ast.expr, place: Place) -> bool:
-        """Whether a value that has to be computed can be computed in the place."""
-        array = self.array(node)
-        same = array.shape == place.array.shape and array.kind == place.array.kind
-        return same and not self.is_view(node)
-
     def _entrywise(self, function: str, args: Sequence[ast.expr], place: Place) -> None:
         """function(args), the first argument that has to be computed in the place itself."""
         texts: list[str] = []
@@ -258,6 +192,11 @@ class Writer(Values):
     def _power(self, node: ast.expr, exponent: int, place: Place) -> None:
         """x**n by squares and products: NumPy's power is some hundred times slower."""
         bits = bin(exponent)[3:]
+        if "1" in bits and self.reads([node], place):
+            kept = self.fresh(place.array)
+            self._power(node, exponent, kept)
+            self.lines.append(f"np.copyto({place.text}, {kept.text})")
+            return
         if self.fits(node, place) and "1" not in bits:
             self.into(node, place)
             value = place.text
@@ -272,7 +211,7 @@ class Writer(Values):
 
     def _reduction(self, name: str, value: ast.expr, node: ast.Call, place: Place) -> None:
         """A reduction along axes; with `keepdims`, into the same place without these."""
-        rank, named = self.array(value).rank, self._named(node)
+        rank, named = self.array(value).rank, named_arguments(node)
         axes = numbers(named["axis"]) if "axis" in named else list(range(rank))
         if "keepdims" in named:
             left = [s for k, s in enumerate(place.array.shape) if k not in axes]
@@ -310,7 +249,7 @@ class Writer(Values):
     def _kept(self, node: ast.expr, array: Array) -> str:
         """A reduction that keeps its axes, as one that does not, seen with them."""
         assert isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-        axes = numbers(self._named(node)["axis"])
+        axes = numbers(named_arguments(node)["axis"])
         left = tuple(s for k, s in enumerate(array.shape) if k not in axes)
         place = self.fresh(Array(left, array.kind))
         slots = ["None" if k in axes else ":" for k in range(array.rank)]
@@ -320,11 +259,6 @@ class Writer(Values):
         else:
             sums.reduce(name, self.read(value), axes, place, self)
         return f"{place.text}[{', '.join(slots)}]"
-
-    def _named(self, node: ast.expr) -> dict[str, ast.expr]:
-        """The arguments by name of a call."""
-        found = node.keywords if isinstance(node, ast.Call) else []
-        return {k.arg: k.value for k in found if k.arg is not None}
 
     def read(self, node: ast.expr) -> Operand:
         """A node as an operand, and what is known of it."""
@@ -374,7 +308,7 @@ class Writer(Values):
             a, b = call.args
             if self.text.of(call.func) != "np.tensordot" or not isinstance(b, ast.Subscript):
                 continue
-            slots = [self.text.of(s) if isinstance(s, ast.Name) else None for s in _slots(b)]
+            slots = [self.text.of(s) if isinstance(s, ast.Name) else None for s in slots_of(b)]
             whole = self.array(b.value)
             if (
                 names(a) & variables
@@ -434,7 +368,3 @@ def _axes(node: ast.Call) -> products.Axes:
     assert isinstance(pair, ast.Tuple)
     left, right = map(numbers, pair.elts)
     return left, right
-
-
-def _slots(node: ast.Subscript) -> list[ast.expr]:
-    return node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
