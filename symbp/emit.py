@@ -42,6 +42,7 @@ from symbp.targets.workspace import (
     ARGUMENT,
     backward_head,
     forward_head,
+    sizes_in_backward,
     sizes_of,
     with_workspace,
     workspace_texts,
@@ -230,7 +231,8 @@ def _backward(module: Module) -> str:
     head = [
         f'{p.name} = np.asarray(params["{p.name}"])' for p in module.parameters if p.name in reads
     ]
-    facts = [*_adjoint_facts(module), *["sizes"] * is_fast(module)]
+    facts = [*_adjoint_facts(module)]
+    facts += [sizes_in_backward(module)] if is_fast(module) else []
     if module.cache or facts:
         head += unpack([*module.cache, *facts], "cache")
     head += backward_head(module) if is_fast(module) else []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import tracemalloc
 from functools import cache
@@ -19,6 +21,7 @@ from symbp.zoo.mlp import net as mlp
 
 ROOT = Path(__file__).parent.parent
 MODELS = sorted(p for p in (ROOT / "symbp" / "zoo").glob("*.py") if p.stem != "__init__")
+WORKLOADS = sorted((ROOT / "tests" / "benchmarks" / "models").glob("w*.py"))
 LARGE = {"digits_cnn", "gpt2", "lenet", "transformer"}
 
 every_model = pytest.mark.parametrize(
@@ -146,6 +149,43 @@ def test_threads_with_a_workspace_each() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", WORKLOADS, ids=lambda path: path.stem)
+def test_workloads(model: Path) -> None:
+    """The models that speed is measured on are right in both styles."""
+    for style in ("readable", "fast"):
+        report = derive(load_model(model), style=style).verify()
+        assert report.ok, [row for row in report.rows if not row.ok]
+
+
+def test_a_state_that_is_an_input_at_first_is_not_written_to() -> None:
+    """`c = c0` before a loop that assigns c would else lead the loop to write to the caller's array."""
+    n, T = sizes("n T")
+    s, t = indices("s", n), indices("t", T)
+    net = Network("running")
+    x, c0 = net.input("x", t, s), net.input("c0", s)
+    c = net.recurrent("c", (t, s), over=t, initial=c0[s])
+    net.define(c, (t, s), c[t - 1, s] ** 3 * x[t, s] + c[t - 1, s])
+    net.output(net.define("last", s, c[T - 1, s]))
+    derivation = derive(net, style="fast")
+    report = derivation.verify()
+    assert report.ok, [row for row in report.rows if not row.ok]
+    start = np.array([0.5, 1.0])
+    derivation.load().predict({}, np.ones((3, 2)), start)
+    derivation.load().forward({}, np.ones((3, 2)), start)
+    assert np.array_equal(start, [0.5, 1.0])
+
+
+@every_model
+def test_it_is_laid_out_as_the_readable_style(model: Path, tmp_path: Path) -> None:
+    """ruff, with its defaults, leaves the module as it is."""
+    (tmp_path / "module.py").write_text(fast(model).source, "utf-8")
+    for check in (["check"], ["format", "--check"]):
+        ruff = [sys.executable, "-m", "ruff", *check, "--isolated", "--no-cache", "module.py"]
+        run = subprocess.run(ruff, cwd=tmp_path, capture_output=True, text=True)
+        assert run.returncode == 0, run.stdout
 
 
 def test_mistakes() -> None:

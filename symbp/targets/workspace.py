@@ -8,6 +8,7 @@ from typing import Any
 
 from symbp.ir.module import Body, Module, code_of
 from symbp.layout import (
+    BODY_WIDTH,
     call,
     definition,
     display,
@@ -56,7 +57,10 @@ def _sizes(module: Module, read: Collection[str]) -> list[str]:
     """The sizes that a body reads."""
     sizes = [size for size in module.sizes if size in read]
     found = ", ".join(f'sizes["{size}"]' for size in sizes)
-    return statement(f"{', '.join(sizes)} = {found}") if sizes else []
+    line = f"{', '.join(sizes)} = {found}"
+    if len(line) <= BODY_WIDTH:
+        return [line] if sizes else []
+    return [f'{size} = sizes["{size}"]' for size in sizes]
 
 
 def named(lines: Iterable[str]) -> set[str]:
@@ -67,6 +71,11 @@ def named(lines: Iterable[str]) -> set[str]:
 def _checked(name: str, signature: Signature) -> bool:
     """Whether the values of an input are checked at each call."""
     return any(i.name == name and i.sums_to_one is not None for i in signature.inputs)
+
+
+def sizes_in_backward(module: Module) -> str:
+    """The variable for the sizes that the cache ends with; _ where backward needs none."""
+    return "sizes" if backward_head(module) else "_"
 
 
 def backward_head(module: Module) -> list[str]:
