@@ -191,6 +191,8 @@ def _call(node: ast.Call, known: Known) -> Array:
         for axis, width in zip(axes, widths, strict=True):
             left[axis] -= width - 1
         return Array((*left, *widths), array.kind)
+    if isinstance(node.func, ast.Name) and node.func.id == "_scatter_add":
+        return Array(shape(node.args[0]), "float", True)
     if not isinstance(node.func, ast.Attribute):
         raise Unknown("a function of the module")
     name, value = node.func.attr, node.func.value

@@ -56,7 +56,10 @@ def _targets(node: ast.stmt) -> list[ast.expr]:
 def _outs(node: ast.stmt) -> Iterator[ast.expr]:
     """Where calls write to."""
     for call in ast.walk(node):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+            if call.func.id == "_scatter_into":
+                yield call.args[0]
+        elif isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
             yield from (k.value for k in call.keywords if k.arg == "out")
             if call.func.attr == "copyto":
                 yield call.args[0]

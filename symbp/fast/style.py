@@ -11,7 +11,7 @@ from symbp.fast.arrays import Array
 from symbp.fast.buffers import event, slots, spans
 from symbp.fast.statements import Operations, Repeat, Step, declared
 from symbp.fast.values import shape_code
-from symbp.ir.module import Arrays, Block, Body, Line, Module
+from symbp.ir.module import Arrays, Block, Body, Line, Module, code_of
 
 _TEMPORARY = re.compile(r"\b_part\d+(_view)?\b")
 
@@ -30,7 +30,11 @@ def fast(module: Module) -> Module:
     gradients = {variable for _, variable in module.gradients}
     backward, _ = _planned(module.backward, known, sizes, gradients, gradients)
     cache = tuple(name for name in module.cache if name not in sizes)
-    return replace(module, forward=forward, backward=backward, cache=cache)
+    used = "\n".join(code_of((*forward.lines, *backward.lines)))
+    helpers = {*module.helpers, *(["scatter_into"] if "_scatter_into(" in used else [])}
+    return replace(
+        module, forward=forward, backward=backward, cache=cache, helpers=tuple(sorted(helpers))
+    )
 
 
 def _planned(

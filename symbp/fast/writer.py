@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
 from symbp.fast import products, sums, windows
-from symbp.fast.arrays import Array, Unknown, numbers
+from symbp.fast.arrays import Array, Unknown, broadcast, numbers
 from symbp.fast.reader import Reader, named_arguments, slots_of
 from symbp.fast.source import names
 from symbp.fast.values import Operand, Place, tidy, transposed
@@ -267,7 +268,7 @@ class Writer(Reader):
 
     def _call(self, node: ast.Call, place: Place) -> None:
         if not isinstance(node.func, ast.Attribute):
-            self.copy(node, place)
+            self._scatter(node, place)
             return
         name, value = node.func.attr, node.func.value
         if not (isinstance(value, ast.Name) and value.id == "np"):
@@ -321,6 +322,22 @@ class Writer(Reader):
             axes = (left, [sliced[k] for k in right])
             b_ = Operand(self.text.of(b.value), whole)
             self.text.replaced[call] = products.offsets(self.read(a), b_, axes, slots, self)
+
+    def _scatter(self, node: ast.Call, place: Place) -> None:
+        """Rows that are added at places, by the module's own function."""
+        if self.text.of(node.func) != "_scatter_add" or not place.array.packed:
+            self.copy(node, place)
+            return
+        shape, places, rows = node.args
+        assert isinstance(places, ast.Tuple)
+        count = prod(broadcast([self.array(p) for p in places.elts]).shape)
+        length = prod(place.array.shape[: len(places.elts)])
+        found = Array((length, count), "float", True)
+        code = f"_onehot({size_code(length)}, {size_code(count)}, dtype)"
+        same = [n for n, c in self.constants.items() if c == code]
+        room = same[0] if same else self.constant(f"onehot{len(self.constants)}", code, found)
+        texts = [place.text, *(self.text.of(n) for n in (shape, places)), self.operand(rows), room]
+        self.lines.append(f"_scatter_into({', '.join(texts)})")
 
     def _where(self, node: ast.Call, place: Place) -> None:
         """Entries outside a mask of sizes are −∞: that is added, from an array made once."""
