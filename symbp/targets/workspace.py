@@ -43,14 +43,16 @@ def forward_head(module: Module, signature: Signature) -> list[str]:
     """The first lines of forward: arguments, sizes, and the arrays that it writes to."""
     inputs = ", ".join(f'"{i.name}": {i.name}' for i in signature.inputs)
     more = [f"{size}={size}" for size in signature.plan.open]
-    begin = call("arrays, sizes, made = _begin(", ["workspace", "params", f"{{{inputs}}}", *more])
+    writes = _made(module.forward, "made")
+    left = f"arrays, sizes, {'made' if writes else '_'} = _begin("
+    begin = call(left, ["workspace", "params", f"{{{inputs}}}", *more])
     names = [p.name for p in module.parameters] + [i.name for i in signature.inputs]
     used = [
         n for n in used_arrays(module, signature) if n in signature.reads or _checked(n, signature)
     ]
     lines, values = [*begin, *unpacked(used, names)], value_lines(module, signature)
     read = named([*code_of(module.forward.lines), *values]) - {*signature.plan.open}
-    return [*lines, *_sizes(module, read), *_made(module.forward, "made"), *values]
+    return [*lines, *_sizes(module, read), *writes, *values]
 
 
 def _sizes(module: Module, read: Collection[str]) -> list[str]:
