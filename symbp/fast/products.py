@@ -137,7 +137,10 @@ def _matrix(operand: Operand, summed: Sequence[int], first: bool, values: Values
         leading = _longer(operand.array, free, axes) if free else first
         if not free or not (leading or _longer(operand.array, axes, free)):
             leading = first
-        operand = _packed(operand, [*axes, *free] if leading else [*free, *axes], values)
+        order = [*axes, *free] if leading else [*free, *axes]
+        shape = tuple(operand.array.shape[k] for k in order)
+        view = Operand(transposed(operand.text, order), Array(shape, operand.array.kind))
+        operand = values.packed(view)
         axes = [*range(len(axes))] if leading else [*range(rank - len(axes), rank)]
     length, text = _length([operand.array.shape[k] for k in axes]), operand.text
     if rank == 1:
@@ -147,11 +150,3 @@ def _matrix(operand: Operand, summed: Sequence[int], first: bool, values: Values
         return text if first else f"{text}.T"
     text += f".reshape(-1, {length})" * (rank > 2)
     return f"{text}.T" if first else text
-
-
-def _packed(operand: Operand, order: Sequence[int], values: Values) -> Operand:
-    """A copy with the axes in this order."""
-    shape = tuple(operand.array.shape[k] for k in order)
-    place = values.fresh(Array(shape, operand.array.kind))
-    values.lines.append(f"np.copyto({place.text}, {transposed(operand.text, order)})")
-    return place

@@ -44,13 +44,16 @@ class Operations:
     known: dict[str, Array]
     sizes: frozenset[str]
     results: frozenset[str]
+    copies: dict[str, str] = field(
+        default_factory=dict
+    )  # what another function has copied: code -> name
     buffers: dict[str, Array] = field(default_factory=dict)
     writer: Writer = field(init=False)
     rebound: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.known |= {name: Array((), "number") for name in self.sizes}
-        self.writer = Writer(self.known)
+        self.writer = Writer(self.known, given=self.copies)
 
     def body(self, body: Body) -> tuple[Step | Repeat, ...]:
         """All steps; a loop holds steps in its own body."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
 from symbp.fast.arrays import Array
 from symbp.fast.buffers import event, slots, spans
+from symbp.fast.source import names
 from symbp.fast.statements import Operations, Repeat, Step, declared
 from symbp.fast.values import shape_code
 from symbp.ir.module import Arrays, Block, Body, Line, Module, code_of
+
+Steps = Sequence[Step | Repeat]
 
 _TEMPORARY = re.compile(r"\b_part\d+(_view)?\b")
 
@@ -24,29 +28,46 @@ def fast(module: Module) -> Module:
     known |= {d.name: Array((), "number") for d in module.constants}
     sizes = frozenset(module.sizes)
     outputs = {variable for _, variable in module.outputs} if module.loss is None else set()
-    forward, known = _planned(module.forward, known, sizes, outputs, {*outputs, *module.cache})
+    first = Operations(known, sizes, frozenset(outputs))
+    ahead = first.body(module.forward)
+    cache = {*(name for name in module.cache if name not in sizes)}
+    copies = _lasting(first, ahead, {*cache, *(d.name for d in tensors)})
     seeds = dict(zip((s for _, s in module.seeds), module.seed_shapes, strict=True))
-    known |= declared(seeds, ())
     gradients = {variable for _, variable in module.gradients}
-    backward, _ = _planned(module.backward, known, sizes, gradients, gradients)
-    cache = tuple(name for name in module.cache if name not in sizes)
+    second = Operations({**first.known, **declared(seeds, ())}, sizes, frozenset(gradients), copies)
+    back = second.body(module.backward)
+    taken = sorted(second.writer.taken)
+    forward = _planned(module.forward, first, ahead, {*outputs, *cache, *taken})
+    backward = _planned(module.backward, second, back, gradients)
     used = "\n".join(code_of((*forward.lines, *backward.lines)))
     helpers = {*module.helpers, *(["scatter_into"] if "_scatter_into(" in used else [])}
     return replace(
-        module, forward=forward, backward=backward, cache=cache, helpers=tuple(sorted(helpers))
+        module,
+        forward=forward,
+        backward=backward,
+        cache=(*(name for name in module.cache if name in cache), *taken),
+        helpers=tuple(sorted(helpers)),
     )
 
 
-def _planned(
-    body: Body,
-    known: Mapping[str, Array],
-    sizes: frozenset[str],
-    results: Iterable[str],
-    kept: Iterable[str],
-) -> tuple[Body, dict[str, Array]]:
-    """The body with its arrays, and what is known of its variables. `kept` are those that live on."""
-    operations = Operations(dict(known), sizes, frozenset(results))
-    steps = operations.body(body)
+def _lasting(operations: Operations, steps: Steps, kept: set[str]) -> dict[str, str]:
+    """The copies whose origin lives on and is not written to after: code -> name."""
+    writer, (lines, loops) = operations.writer, _flat(steps)
+    events = [event(line) for line in lines]
+    found: dict[str, str] = {}
+    for code, name in writer.copies.items():
+        read = {n for n in names(ast.parse(code)) if n in operations.known}
+        at = next(k for k, e in enumerate(events) if name in e.writes)
+        memory = {root for n in (*read, name) for root in writer.roots(n)}
+        later = {root for e in events[at + 1 :] for n in e.writes for root in writer.roots(n)}
+        inside = any(start <= at <= end for start, end in loops)
+        if read <= kept and not (memory & later or inside):
+            found[code] = name
+    return found
+
+
+def _planned(body: Body, operations: Operations, steps: Steps, kept: Iterable[str]) -> Body:
+    """The body with its arrays. `kept` are the variables that live on."""
     writer = operations.writer
     every = {**operations.buffers, **writer.temporary}
     lines, loops = _flat(steps)
@@ -56,10 +77,9 @@ def _planned(
     life = spans(events, loops, roots, every, alive)
     groups = slots(every, life, events)
     used = {name for e in events for name in e.names} | set(kept)
-    shown = _shown(groups, used, used | set(known))
-    constants = {
-        n: code for n, code in writer.constants.items() if n in _needed(writer.constants, used)
-    }
+    shown = _shown(groups, used, used | set(operations.known))
+    needed = _needed(writer.constants, used)
+    constants = {n: code for n, code in writer.constants.items() if n in needed}
     made = [f"{name} = {code}" for name, code in constants.items()]
     given = [*constants]
     for array, values in groups:
@@ -67,8 +87,8 @@ def _planned(
         kind = {"float": "dtype", "bool": "bool"}[array.kind]
         made.append(f"{' = '.join(own)} = np.empty({shape_code(array)}, {kind})")
         given += own
-    final = tuple(_lines(steps, shown))
-    return replace(body, lines=final, arrays=Arrays(tuple(made), tuple(given))), operations.known
+    arrays = Arrays(tuple(made), tuple(given))
+    return replace(body, lines=tuple(_lines(steps, shown)), arrays=arrays)
 
 
 def _needed(constants: Mapping[str, str], used: set[str]) -> set[str]:

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from symbp.fast.arrays import Array
 from symbp.fast.source import names
@@ -50,13 +51,30 @@ class Values:
     constants: dict[str, str] = field(default_factory=dict)  # name -> code, of sizes alone
     views: dict[str, set[str]] = field(default_factory=dict)  # variable -> those it may lie in
     loop: Loop | None = None  # the outermost that the statement at hand stands in
+    copies: dict[str, str] = field(
+        default_factory=dict
+    )  # code of a view -> a copy of it in C order
+    given: dict[str, str] = field(default_factory=dict)  # those that another function has made
+    taken: set[str] = field(default_factory=set)  # of these, those that are read
 
-    def fresh(self, array: Array) -> Place:
+    def fresh(self, array: Array, name: str = "") -> Place:
         """An array for a part of an expression."""
-        name = f"_part{len(self.temporary)}"
+        name = name or f"_part{len(self.temporary)}"
         array = Array(array.shape, array.kind, True)
         self.temporary[name] = self.known[name] = array
         return Place(name, array, name)
+
+    def packed(self, view: Operand) -> Operand:
+        """A copy of a view in C order: one that is there already, or a new one."""
+        if view.text in self.given:
+            self.taken.add(self.given[view.text])
+            return Operand(self.given[view.text], Array(view.array.shape, view.array.kind, True))
+        stem = next(n for n in sorted(names(ast.parse(view.text))) if n in self.known)
+        free = (f"{stem}_packed{k or ''}" for k in count())
+        place = self.fresh(view.array, next(name for name in free if name not in self.known))
+        self.lines.append(f"np.copyto({place.text}, {view.text})")
+        self.copies[view.text] = place.text
+        return place
 
     def laid_out(self, operand: Operand) -> str:
         """A matrix that a loop multiplies by at each step; one that is transposed is copied before it.
