@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 50398295e7499f93
 """character_mlp: a loss, its gradients and a step of training, in NumPy alone.
 
     emb[s,r,e] = C[x[s,r],e]
@@ -148,9 +149,9 @@ def forward(params, x, t):
 
 def backward(params, cache):
     """Gradients of the loss in every parameter, shaped as the parameters."""
-    W1 = np.asarray(params["W1"])
-    bngain = np.asarray(params["bngain"])
-    W2 = np.asarray(params["W2"])
+    W1 = _array("W1", params["W1"])
+    bngain = _array("bngain", params["bngain"])
+    W2 = _array("W2", params["W2"])
     x, t, embcat, bnvar_inv, bnraw, h, probs, d, k, n, u = cache
 
     # ∂L/∂logits[s,i] = (probs[s,i] − δ_{i,t[s]}) / n  (n, k)
@@ -212,7 +213,7 @@ def predict(params, x, bnmean_running, bnvar_running):
     bnvar_running: (u,)
     """
     arrays = _arrays(
-        params, x=x, bnmean_running=bnmean_running, bnvar_running=bnvar_running
+        params, "n", x=x, bnmean_running=bnmean_running, bnvar_running=bnvar_running
     )
     (
         C,
@@ -285,7 +286,8 @@ def _scatter_add(shape, places, values):
     # rows: one by one. Narrow rows into not many more: bincount, which makes an array as
     # large as the result. Else np.add.at. To sort them first, for np.add.reduceat, is at
     # best some 1.4 times as fast.
-    if length <= 32:
+    # A product with zeros would spread NaN and infinity to all rows.
+    if length <= 32 and np.isfinite(values).all():
         total = (np.arange(length)[:, None] == place).astype(values.dtype) @ values
     elif length <= 4 * len(place) and width < 384:
         column = place[:, None] * width + np.arange(width)
@@ -305,8 +307,11 @@ _AXES = PARAMETERS | INPUTS
 _INTEGERS = ("x", "t")
 
 
-def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+def _arrays(params, /, *batch, **inputs):
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty, but for those of the sizes in batch.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -319,9 +324,15 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0 and size not in batch:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if name in _INTEGERS:
-            if array.dtype.kind not in "iu":
-                raise TypeError(f"{name}: must hold integers, got {array.dtype}")
+            if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+                raise TypeError(
+                    f"{name}: must hold integers up to int64, got {array.dtype}"
+                )
+            arrays[name] = array.astype(np.int64, copy=False)
             continue
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
@@ -334,6 +345,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

@@ -1,9 +1,9 @@
+# Digest of what follows, as symbp wrote it: aa7653f5a6f70ebd
 """ctc: a loss, its gradients and a step of training, in NumPy alone.
 
     alpha_initial[s,i] = δ_{0,i}
     reached[s,t,i] = alpha[s,t − 1,i] + {alpha[s,t − 1,i − 1] if i ≥ 1; 0 otherwise}
-        + {alpha[s,t − 1,i − 2] {1 if path[s,i] ≠ path[s,i − 2]; 0 otherwise} if i
-        ≥ 2; 0 otherwise}
+        + {alpha[s,t − 1,i − 2] [path[s,i] ≠ path[s,i − 2]] if i ≥ 2; 0 otherwise}
     alpha[s,−1,i] = alpha_initial[s,i]
     alpha[s,t,i] = reached[s,t,i] y[s,t,path[s,i]]
     final[s,i] = alpha[s,last[s],i]
@@ -53,8 +53,7 @@ def forward(params, path, last, end):
     # alpha_initial[s,i] = δ_{0,i}  (n, 2*U + 1)
     alpha_initial = np.zeros((n, 1 + 2 * U), dtype=y.dtype)
     alpha_initial[:, 0] = 1
-    # reached_given[s,i'] = {1 if path[s,i' + 2] ≠ path[s,i']; 0 otherwise}
-    #     (n, 2*U - 1)
+    # reached_given[s,i'] = [path[s,i' + 2] ≠ path[s,i']]  (n, 2*U - 1)
     reached_given = (path[:, 2 : 1 + 2 * U] != path[:, : 2 * U - 1]).astype(y.dtype)
     reached = np.empty((n, T, 2 * U + 1), dtype=y.dtype)
     alpha_all = np.empty((n, T + 1, 2 * U + 1), dtype=y.dtype)
@@ -64,8 +63,8 @@ def forward(params, path, last, end):
     alpha_before[:, 0] = alpha_initial
     for t in range(T):
         # reached[s,t,i] = alpha[s,t − 1,i] + {alpha[s,t − 1,i − 1] if i
-        #     ≥ 1; 0 otherwise} + {alpha[s,t − 1,i − 2] {1 if path[s,i] ≠ path[s,i
-        #     − 2]; 0 otherwise} if i ≥ 2; 0 otherwise}  (n, 2*U + 1)
+        #     ≥ 1; 0 otherwise} + {alpha[s,t − 1,i − 2] [path[s,i] ≠ path[s,i − 2]] if i
+        #     ≥ 2; 0 otherwise}  (n, 2*U + 1)
         reached[:, t] = alpha_before[:, t]
         reached[:, t, 1 : 1 + 2 * U] += alpha_before[:, t, : 2 * U]
         reached[:, t, 2 : 1 + 2 * U] += reached_given * alpha_before[:, t, : 2 * U - 1]
@@ -94,7 +93,7 @@ def forward(params, path, last, end):
         final,
         0,
     ).sum(axis=1)
-    # loss = −(1 / n) Σ_s log(ends[s])
+    # loss = −(1 / n) Σ_s (log_alpha_size[s,last[s]] + log(ends[s]))
     loss = -(log_alpha_size[np.arange(n), last] + np.log(ends)).sum() / n
 
     cache = (path, last, end, reached, ends, alpha_size, reached_given, T, U, k, n)
@@ -103,11 +102,10 @@ def forward(params, path, last, end):
 
 def backward(params, cache):
     """Gradients of the loss in every parameter, shaped as the parameters."""
-    y = np.asarray(params["y"])
+    y = _array("y", params["y"])
     path, last, end, reached, ends, alpha_size, reached_given, T, U, k, n = cache
 
-    # ∂L/∂final[s,i] = −{1 if i ≥ end[s] − 1 and i ≤ end[s]; 0 otherwise} / (n ends[s])
-    #     (n, 2*U + 1)
+    # ∂L/∂final[s,i] = −[i ≥ end[s] − 1 and i ≤ end[s]] / (n ends[s])  (n, 2*U + 1)
     dfinal = -(
         (np.arange(1 + 2 * U) <= end[:, None])
         & (np.arange(1 + 2 * U) >= (end - 1)[:, None])
@@ -128,7 +126,7 @@ def backward(params, cache):
         # ∂L/∂alpha_before[s,t,i] = ∂L/∂alpha_step[s,t,i] y[s,t,path[s,i]]
         #     + (Σ_i'' δ_i''i ∂L/∂alpha_step[s,t,i'' + 1] y[s,t,path[s,i'' + 1]])
         #     + Σ_i'' δ_i''i ∂L/∂alpha_step[s,t,i'' + 2] y[s,t,path[s,i''
-        #     + 2]] {1 if path[s,i'' + 2] ≠ path[s,i'']; 0 otherwise}  (n, 2*U + 1)
+        #     + 2]] [path[s,i'' + 2] ≠ path[s,i'']]  (n, 2*U + 1)
         dalpha_before = dalpha_step * y[np.arange(n)[:, None], t, path]
         dalpha_before[:, : 2 * U] += (
             dalpha_step[:, 1 : 1 + 2 * U]
@@ -172,7 +170,8 @@ def _scatter_add(shape, places, values):
     # rows: one by one. Narrow rows into not many more: bincount, which makes an array as
     # large as the result. Else np.add.at. To sort them first, for np.add.reduceat, is at
     # best some 1.4 times as fast.
-    if length <= 32:
+    # A product with zeros would spread NaN and infinity to all rows.
+    if length <= 32 and np.isfinite(values).all():
         total = (np.arange(length)[:, None] == place).astype(values.dtype) @ values
     elif length <= 4 * len(place) and width < 384:
         column = place[:, None] * width + np.arange(width)
@@ -193,7 +192,10 @@ _INTEGERS = ("path", "last", "end")
 
 
 def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -206,9 +208,15 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if name in _INTEGERS:
-            if array.dtype.kind not in "iu":
-                raise TypeError(f"{name}: must hold integers, got {array.dtype}")
+            if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+                raise TypeError(
+                    f"{name}: must hold integers up to int64, got {array.dtype}"
+                )
+            arrays[name] = array.astype(np.int64, copy=False)
             continue
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
@@ -221,6 +229,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list
@@ -230,7 +240,7 @@ def _array(name, value):
 
 def _solve(arrays, size, numerator, denominator, *axes):
     """The size numerator / denominator, as these axes of the arrays determine it."""
-    if denominator and numerator % denominator == 0 <= numerator // denominator:
+    if denominator and numerator % denominator == 0 < numerator // denominator:
         return numerator // denominator
     found = [
         f"{name}: axis {axis} must have size {_AXES[name][axis]}, got {got}"

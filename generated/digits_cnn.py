@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 8f1fd578709138f4
 """digits_cnn: a loss, its gradients and a step of training, in NumPy alone.
 
     conv1_padded[s,c,y2,x2] = {image[s,c,y2 − 1,x2 − 1] if x2 ≥ 1 and y2 ≥ 1 and y2 − 1
@@ -158,8 +159,8 @@ def backward(params, cache):
 
     Entries that tie for a maximum or minimum share its gradient equally.
     """
-    W2 = np.asarray(params["W2"])
-    W3 = np.asarray(params["W3"])
+    W2 = _array("W2", params["W2"])
+    W3 = _array("W3", params["W3"])
     (
         label,
         keep,
@@ -247,7 +248,7 @@ def predict(params, image):
 
     image: (n, 1, 2*H, 2*W)
     """
-    arrays = _arrays(params, image=image)
+    arrays = _arrays(params, "n", image=image)
     W1, b1, W2, b2, W3, b3, image = arrays.values()
     A = W1.shape[0]
     B = W2.shape[0]
@@ -322,8 +323,11 @@ _AXES = PARAMETERS | INPUTS
 _INTEGERS = ("label",)
 
 
-def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+def _arrays(params, /, *batch, **inputs):
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty, but for those of the sizes in batch.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -336,9 +340,15 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0 and size not in batch:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if name in _INTEGERS:
-            if array.dtype.kind not in "iu":
-                raise TypeError(f"{name}: must hold integers, got {array.dtype}")
+            if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+                raise TypeError(
+                    f"{name}: must hold integers up to int64, got {array.dtype}"
+                )
+            arrays[name] = array.astype(np.int64, copy=False)
             continue
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
@@ -351,6 +361,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: c2cf90e3963bb5da
 """dropout_mlp: a loss, its gradients and a step of training, in NumPy alone.
 
     z1[s,a] = b1[a] + Σ_j W1[a,j] x[s,j]
@@ -79,7 +80,7 @@ def forward(params, x, t, *, keep=0.5, r1_mask=None, rng=None):
 
 def backward(params, cache):
     """Gradients of the loss in every parameter, shaped as the parameters."""
-    W2 = np.asarray(params["W2"])
+    W2 = _array("W2", params["W2"])
     x, t, keep, h1, r1_mask, r1, y, n = cache
 
     # ∂L/∂z2[s,i] = (y[s,i] − δ_{i,t[s]}) / n  (n, k)
@@ -110,7 +111,7 @@ def predict(params, x):
 
     x: (n, d)
     """
-    arrays = _arrays(params, x=x)
+    arrays = _arrays(params, "n", x=x)
     W1, b1, W2, b2, x = arrays.values()
     h, d = W1.shape
     k = W2.shape[0]
@@ -143,8 +144,11 @@ _AXES = PARAMETERS | INPUTS
 _INTEGERS = ("t",)
 
 
-def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+def _arrays(params, /, *batch, **inputs):
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty, but for those of the sizes in batch.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -157,9 +161,15 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0 and size not in batch:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if name in _INTEGERS:
-            if array.dtype.kind not in "iu":
-                raise TypeError(f"{name}: must hold integers, got {array.dtype}")
+            if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+                raise TypeError(
+                    f"{name}: must hold integers up to int64, got {array.dtype}"
+                )
+            arrays[name] = array.astype(np.int64, copy=False)
             continue
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
@@ -172,6 +182,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

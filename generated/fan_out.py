@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: f8cf84fd901cd911
 """fan_out: a loss, its gradients and a step of training, in NumPy alone.
 
     x = t²
@@ -50,7 +51,7 @@ def forward(params):
 
 def backward(params, cache):
     """Gradients of the loss in every parameter, shaped as the parameters."""
-    t = np.asarray(params["t"])
+    t = _array("t", params["t"])
     x, y = cache
 
     # ∂L/∂t = 2 t (2 x + y) + x cos(t)
@@ -92,7 +93,10 @@ _AXES = PARAMETERS | INPUTS
 
 
 def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -105,6 +109,9 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
         floats[name] = array.dtype
@@ -116,6 +123,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: c87df9b6bde15e1d
 """gru: a loss, its gradients and a step of training, in NumPy alone.
 
     zr[s,t,a] = br[a] + (Σ_b Ur[a,b] h[s,t − 1,b]) + Σ_j Wr[a,j] x[s,t,j]
@@ -161,10 +162,10 @@ def forward(params, x, label, last):
 
 def backward(params, cache):
     """Gradients of the loss in every parameter, shaped as the parameters."""
-    Ur = np.asarray(params["Ur"])
-    Uz = np.asarray(params["Uz"])
-    Um = np.asarray(params["Um"])
-    V = np.asarray(params["V"])
+    Ur = _array("Ur", params["Ur"])
+    Uz = _array("Uz", params["Uz"])
+    Um = _array("Um", params["Um"])
+    V = _array("V", params["V"])
     x, label, last, r, z, p, m, read, y, h_before, T, n, u = cache
 
     # ∂L/∂logits[s,i] = (y[s,i] − δ_{i,label[s]}) / n  (n, k)
@@ -254,7 +255,7 @@ def predict(params, x, last):
     x: (n, T, d)
     last: (n,), integers
     """
-    arrays = _arrays(params, x=x, last=last)
+    arrays = _arrays(params, "n", x=x, last=last)
     Wr, Ur, br, Wz, Uz, bz, Wm, bm, Um, cm, V, e, x, last = arrays.values()
     u, d = Wr.shape
     k = V.shape[0]
@@ -331,8 +332,11 @@ _AXES = PARAMETERS | INPUTS
 _INTEGERS = ("label", "last")
 
 
-def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+def _arrays(params, /, *batch, **inputs):
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty, but for those of the sizes in batch.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -345,9 +349,15 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0 and size not in batch:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if name in _INTEGERS:
-            if array.dtype.kind not in "iu":
-                raise TypeError(f"{name}: must hold integers, got {array.dtype}")
+            if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+                raise TypeError(
+                    f"{name}: must hold integers up to int64, got {array.dtype}"
+                )
+            arrays[name] = array.astype(np.int64, copy=False)
             continue
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
@@ -360,6 +370,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 6690364bbca3c093
 """hmm: a loss, its gradients and a step of training, in NumPy alone.
 
     pi[i] = exp(Wpi[i]) / Σ_j exp(Wpi[j])
@@ -82,7 +83,7 @@ def forward(params, o):
     alpha_last = alpha[:, T - 1]
     # sum_alpha_last[s] = Σ_i alpha_last[s,i]  (n,)
     sum_alpha_last = alpha_last.sum(axis=1)
-    # loss = −(1 / n) Σ_s log(Σ_j alpha[s,T − 1,j])
+    # loss = −(1 / n) Σ_s (log(Σ_j alpha[s,T − 1,j]) + Σ_t log(alpha_size[s,t]))
     loss = -(np.log(alpha_size).sum(axis=1) + np.log(sum_alpha_last)).sum() / n
 
     cache = (
@@ -174,7 +175,8 @@ def _scatter_add(shape, places, values):
     # rows: one by one. Narrow rows into not many more: bincount, which makes an array as
     # large as the result. Else np.add.at. To sort them first, for np.add.reduceat, is at
     # best some 1.4 times as fast.
-    if length <= 32:
+    # A product with zeros would spread NaN and infinity to all rows.
+    if length <= 32 and np.isfinite(values).all():
         total = (np.arange(length)[:, None] == place).astype(values.dtype) @ values
     elif length <= 4 * len(place) and width < 384:
         column = place[:, None] * width + np.arange(width)
@@ -195,7 +197,10 @@ _INTEGERS = ("o",)
 
 
 def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -208,9 +213,15 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if name in _INTEGERS:
-            if array.dtype.kind not in "iu":
-                raise TypeError(f"{name}: must hold integers, got {array.dtype}")
+            if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+                raise TypeError(
+                    f"{name}: must hold integers up to int64, got {array.dtype}"
+                )
+            arrays[name] = array.astype(np.int64, copy=False)
             continue
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
@@ -223,6 +234,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

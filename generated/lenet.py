@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: cdfdac87adfcad09
 """lenet: a loss, its gradients and a step of training, in NumPy alone.
 
     scaled[s,c,y,x] = data[s,c,y,x] / 256
@@ -136,9 +137,9 @@ def backward(params, cache):
 
     Entries that tie for a maximum or minimum share its gradient equally.
     """
-    W2 = np.asarray(params["W2"])
-    W3 = np.asarray(params["W3"])
-    W4 = np.asarray(params["W4"])
+    W2 = _array("W2", params["W2"])
+    W3 = _array("W3", params["W3"])
+    W4 = _array("W4", params["W4"])
     label, scaled, conv1, pool1, conv2, pool2, relu1, prob, n = cache
 
     # ∂L/∂ip2[s,i] = (prob[s,i] − δ_{i,label[s]}) / n  (n, 10)
@@ -230,7 +231,7 @@ def predict(params, data):
 
     data: (n, 1, 28, 28)
     """
-    arrays = _arrays(params, data=data)
+    arrays = _arrays(params, "n", data=data)
     W1, b1, W2, b2, W3, b3, W4, b4, data = arrays.values()
     n = data.shape[0]
     _check_shapes(
@@ -305,8 +306,11 @@ _AXES = PARAMETERS | INPUTS
 _INTEGERS = ("label",)
 
 
-def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+def _arrays(params, /, *batch, **inputs):
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty, but for those of the sizes in batch.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -319,9 +323,15 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0 and size not in batch:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if name in _INTEGERS:
-            if array.dtype.kind not in "iu":
-                raise TypeError(f"{name}: must hold integers, got {array.dtype}")
+            if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+                raise TypeError(
+                    f"{name}: must hold integers up to int64, got {array.dtype}"
+                )
+            arrays[name] = array.astype(np.int64, copy=False)
             continue
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
@@ -334,6 +344,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

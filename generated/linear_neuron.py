@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: a12f2f8b6e23d99e
 """linear_neuron: a loss, its gradients and a step of training, in NumPy alone.
 
     net = Σ_i w[i] x[i]
@@ -99,7 +100,10 @@ _AXES = PARAMETERS | INPUTS
 
 
 def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -112,6 +116,9 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
         floats[name] = array.dtype
@@ -123,6 +130,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

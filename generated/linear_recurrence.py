@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 52578cd8ee8cc5e8
 """linear_recurrence: a loss, its gradients and a step of training, in NumPy alone.
 
     y[−1] = y0
@@ -59,8 +60,8 @@ def forward(params, x, target):
 
 def backward(params, cache):
     """Gradients of the loss in every parameter, shaped as the parameters."""
-    p = np.asarray(params["p"])
-    q = np.asarray(params["q"])
+    p = _array("p", params["p"])
+    q = _array("q", params["q"])
     x, target, y, y_before, y_before_2, T = cache
 
     # dy_given[t] = (y[t] − target[t]) / T  (T,)
@@ -132,7 +133,10 @@ _AXES = PARAMETERS | INPUTS
 
 
 def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -145,6 +149,9 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
         floats[name] = array.dtype
@@ -156,6 +163,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

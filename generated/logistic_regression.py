@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 175137a1a7b5e609
 """logistic_regression: a loss, its gradients and a step of training, in NumPy alone.
 
     z[s] = b + Σ_j w[j] x[s,j]
@@ -78,7 +79,7 @@ def predict(params, x):
 
     x: (n, d)
     """
-    arrays = _arrays(params, x=x)
+    arrays = _arrays(params, "n", x=x)
     w, b, x = arrays.values()
     d = w.shape[0]
     n = x.shape[0]
@@ -103,8 +104,11 @@ def step(params, grads, learning_rate):
 _AXES = PARAMETERS | INPUTS
 
 
-def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+def _arrays(params, /, *batch, **inputs):
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty, but for those of the sizes in batch.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -117,6 +121,9 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0 and size not in batch:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
         floats[name] = array.dtype
@@ -128,6 +135,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

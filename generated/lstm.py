@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 1ac8952ef2111bfb
 """lstm: a loss, its gradients and a step of training, in NumPy alone.
 
     z[s,t,q,a] = W[q,a,x[s,t]] + b[q,a] + Σ_b U[q,a,b] h[s,t − 1,b]
@@ -131,8 +132,8 @@ def forward(params, x, target, h0, c0):
 
 def backward(params, cache):
     """Gradients of the loss in every parameter, shaped as the parameters."""
-    U = np.asarray(params["U"])
-    V = np.asarray(params["V"])
+    U = _array("U", params["U"])
+    V = _array("V", params["V"])
     x, target, h, i, f, g, o, r, y, h_before, c_before, T, k, n, u = cache
 
     # ∂L/∂logits[s,t,v] = (y[s,t,v] − δ_{target[s,t],v}) / (T n)  (n, T, k)
@@ -205,7 +206,7 @@ def predict(params, x, h0, c0):
     h0: (n, u)
     c0: (n, u)
     """
-    arrays = _arrays(params, x=x, h0=h0, c0=c0)
+    arrays = _arrays(params, "n", x=x, h0=h0, c0=c0)
     W, U, b, V, e, x, h0, c0 = arrays.values()
     u = W.shape[1]
     k = W.shape[2]
@@ -293,7 +294,8 @@ def _scatter_add(shape, places, values):
     # rows: one by one. Narrow rows into not many more: bincount, which makes an array as
     # large as the result. Else np.add.at. To sort them first, for np.add.reduceat, is at
     # best some 1.4 times as fast.
-    if length <= 32:
+    # A product with zeros would spread NaN and infinity to all rows.
+    if length <= 32 and np.isfinite(values).all():
         total = (np.arange(length)[:, None] == place).astype(values.dtype) @ values
     elif length <= 4 * len(place) and width < 384:
         column = place[:, None] * width + np.arange(width)
@@ -313,8 +315,11 @@ _AXES = PARAMETERS | INPUTS
 _INTEGERS = ("x", "target")
 
 
-def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+def _arrays(params, /, *batch, **inputs):
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty, but for those of the sizes in batch.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -327,9 +332,15 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0 and size not in batch:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if name in _INTEGERS:
-            if array.dtype.kind not in "iu":
-                raise TypeError(f"{name}: must hold integers, got {array.dtype}")
+            if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+                raise TypeError(
+                    f"{name}: must hold integers up to int64, got {array.dtype}"
+                )
+            arrays[name] = array.astype(np.int64, copy=False)
             continue
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
@@ -342,6 +353,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

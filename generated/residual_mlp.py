@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 178de2fee88e6dde
 # ruff: noqa: E741, RUF100
 """residual_mlp: a loss, its gradients and a step of training, in NumPy alone.
 
@@ -112,9 +113,9 @@ def forward(params, x, t):
 
 def backward(params, cache):
     """Gradients of the loss in every parameter, shaped as the parameters."""
-    W = np.asarray(params["W"])
-    V = np.asarray(params["V"])
-    F = np.asarray(params["F"])
+    W = _array("W", params["W"])
+    V = _array("V", params["V"])
+    F = _array("F", params["F"])
     x, t, r, top, y, X_before, L, h, n, u = cache
 
     # ∂L/∂logits[s,i] = (y[s,i] − δ_{i,t[s]}) / n  (n, k)
@@ -162,7 +163,7 @@ def predict(params, x):
 
     x: (n, d)
     """
-    arrays = _arrays(params, x=x)
+    arrays = _arrays(params, "n", x=x)
     E, W, b, V, c, F, e, x = arrays.values()
     u, d = E.shape
     L = W.shape[0]
@@ -223,8 +224,11 @@ _AXES = PARAMETERS | INPUTS
 _INTEGERS = ("t",)
 
 
-def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+def _arrays(params, /, *batch, **inputs):
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty, but for those of the sizes in batch.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -237,9 +241,15 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0 and size not in batch:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if name in _INTEGERS:
-            if array.dtype.kind not in "iu":
-                raise TypeError(f"{name}: must hold integers, got {array.dtype}")
+            if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+                raise TypeError(
+                    f"{name}: must hold integers up to int64, got {array.dtype}"
+                )
+            arrays[name] = array.astype(np.int64, copy=False)
             continue
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
@@ -252,6 +262,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

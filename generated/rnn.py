@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: de992efee97211e4
 """rnn: a loss, its gradients and a step of training, in NumPy alone.
 
     z[s,t,a] = Wxh[a,x[s,t]] + bh[a] + Σ_b Whh[a,b] h[s,t − 1,b]
@@ -93,8 +94,8 @@ def forward(params, x, target, h0):
 
 def backward(params, cache):
     """Gradients of the loss in every parameter, shaped as the parameters."""
-    Whh = np.asarray(params["Whh"])
-    Why = np.asarray(params["Why"])
+    Whh = _array("Whh", params["Whh"])
+    Why = _array("Why", params["Why"])
     x, target, h, y, h_before, T, k, n, u = cache
 
     # ∂L/∂logits[s,t,i] = (y[s,t,i] − δ_{i,target[s,t]}) / (T n)  (n, T, k)
@@ -138,7 +139,7 @@ def predict(params, x, h0):
     x: (n, T), integers
     h0: (n, u)
     """
-    arrays = _arrays(params, x=x, h0=h0)
+    arrays = _arrays(params, "n", x=x, h0=h0)
     Wxh, Whh, bh, Why, by, x, h0 = arrays.values()
     u, k = Wxh.shape
     n, T = x.shape
@@ -193,7 +194,8 @@ def _scatter_add(shape, places, values):
     # rows: one by one. Narrow rows into not many more: bincount, which makes an array as
     # large as the result. Else np.add.at. To sort them first, for np.add.reduceat, is at
     # best some 1.4 times as fast.
-    if length <= 32:
+    # A product with zeros would spread NaN and infinity to all rows.
+    if length <= 32 and np.isfinite(values).all():
         total = (np.arange(length)[:, None] == place).astype(values.dtype) @ values
     elif length <= 4 * len(place) and width < 384:
         column = place[:, None] * width + np.arange(width)
@@ -213,8 +215,11 @@ _AXES = PARAMETERS | INPUTS
 _INTEGERS = ("x", "target")
 
 
-def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+def _arrays(params, /, *batch, **inputs):
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty, but for those of the sizes in batch.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -227,9 +232,15 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0 and size not in batch:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if name in _INTEGERS:
-            if array.dtype.kind not in "iu":
-                raise TypeError(f"{name}: must hold integers, got {array.dtype}")
+            if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+                raise TypeError(
+                    f"{name}: must hold integers up to int64, got {array.dtype}"
+                )
+            arrays[name] = array.astype(np.int64, copy=False)
             continue
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
@@ -242,6 +253,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

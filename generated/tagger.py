@@ -1,6 +1,7 @@
+# Digest of what follows, as symbp wrote it: fd6571295a8ecfc4
 """tagger: a loss, its gradients and a step of training, in NumPy alone.
 
-    valid[s,t] = {1 if t < length[s]; 0 otherwise}
+    valid[s,t] = [t < length[s]]
     x[s,t,j] = E[word[s,t],j]
     zf[s,t,a] = bf[a] + (Σ_b Uf[a,b] f[s,t − 1,b]) + Σ_j Wf[a,j] x[s,t,j]
     f[s,−1,a] = 0
@@ -98,7 +99,7 @@ def forward(params, word, tag, length):
     _check_gather("word", word, "E", 0, v)
     _check_gather("tag", tag, "logits", 2, k)
 
-    # valid[s,t] = {1 if t < length[s]; 0 otherwise}  (n, T)
+    # valid[s,t] = [t < length[s]]  (n, T)
     valid = (np.arange(T) < length[:, None]).astype(E.dtype)
     # x[s,t,j] = E[word[s,t],j]  (n, T, d)
     x = E[word]
@@ -168,12 +169,12 @@ def forward(params, word, tag, length):
 
 def backward(params, cache):
     """Gradients of the loss in every parameter, shaped as the parameters."""
-    Wf = np.asarray(params["Wf"])
-    Uf = np.asarray(params["Uf"])
-    Wg = np.asarray(params["Wg"])
-    Ug = np.asarray(params["Ug"])
-    Vf = np.asarray(params["Vf"])
-    Vg = np.asarray(params["Vg"])
+    Wf = _array("Wf", params["Wf"])
+    Uf = _array("Uf", params["Uf"])
+    Wg = _array("Wg", params["Wg"])
+    Ug = _array("Ug", params["Ug"])
+    Vf = _array("Vf", params["Vf"])
+    Vg = _array("Vg", params["Vg"])
     (
         word,
         tag,
@@ -270,7 +271,7 @@ def predict(params, word, length):
     word: (n, T), integers
     length: (n,), integers
     """
-    arrays = _arrays(params, word=word, length=length)
+    arrays = _arrays(params, "n", word=word, length=length)
     E, Wf, Uf, bf, Wg, Ug, bg, Vf, Vg, e, word, length = arrays.values()
     v, d = E.shape
     u = Wf.shape[0]
@@ -291,7 +292,7 @@ def predict(params, word, length):
     )
     _check_gather("word", word, "E", 0, v)
 
-    # valid[s,t] = {1 if t < length[s]; 0 otherwise}  (n, T)
+    # valid[s,t] = [t < length[s]]  (n, T)
     valid = (np.arange(T) < length[:, None]).astype(E.dtype)
     # x[s,t,j] = E[word[s,t],j]  (n, T, d)
     x = E[word]
@@ -348,7 +349,8 @@ def _scatter_add(shape, places, values):
     # rows: one by one. Narrow rows into not many more: bincount, which makes an array as
     # large as the result. Else np.add.at. To sort them first, for np.add.reduceat, is at
     # best some 1.4 times as fast.
-    if length <= 32:
+    # A product with zeros would spread NaN and infinity to all rows.
+    if length <= 32 and np.isfinite(values).all():
         total = (np.arange(length)[:, None] == place).astype(values.dtype) @ values
     elif length <= 4 * len(place) and width < 384:
         column = place[:, None] * width + np.arange(width)
@@ -368,8 +370,11 @@ _AXES = PARAMETERS | INPUTS
 _INTEGERS = ("word", "tag", "length")
 
 
-def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+def _arrays(params, /, *batch, **inputs):
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty, but for those of the sizes in batch.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -382,9 +387,15 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0 and size not in batch:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if name in _INTEGERS:
-            if array.dtype.kind not in "iu":
-                raise TypeError(f"{name}: must hold integers, got {array.dtype}")
+            if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+                raise TypeError(
+                    f"{name}: must hold integers up to int64, got {array.dtype}"
+                )
+            arrays[name] = array.astype(np.int64, copy=False)
             continue
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
@@ -397,6 +408,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

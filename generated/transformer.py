@@ -1,3 +1,4 @@
+# Digest of what follows, as symbp wrote it: 34a985c81639e152
 """transformer: a loss, its gradients and a step of training, in NumPy alone.
 
     words[b,t,c] = wte[token[b,t],c]
@@ -288,16 +289,16 @@ def forward(params, token, target):
 
 def backward(params, cache):
     """Gradients of the loss in every parameter, shaped as the parameters."""
-    wte = np.asarray(params["wte"])
-    ln1w = np.asarray(params["ln1w"])
-    Wq = np.asarray(params["Wq"])
-    Wk = np.asarray(params["Wk"])
-    Wv = np.asarray(params["Wv"])
-    Wo = np.asarray(params["Wo"])
-    ln2w = np.asarray(params["ln2w"])
-    W1 = np.asarray(params["W1"])
-    W2 = np.asarray(params["W2"])
-    lnfw = np.asarray(params["lnfw"])
+    wte = _array("wte", params["wte"])
+    ln1w = _array("ln1w", params["ln1w"])
+    Wq = _array("Wq", params["Wq"])
+    Wk = _array("Wk", params["Wk"])
+    Wv = _array("Wv", params["Wv"])
+    Wo = _array("Wo", params["Wo"])
+    ln2w = _array("ln2w", params["ln2w"])
+    W1 = _array("W1", params["W1"])
+    W2 = _array("W2", params["W2"])
+    lnfw = _array("lnfw", params["lnfw"])
     (
         token,
         target,
@@ -368,8 +369,7 @@ def backward(params, cache):
     # ∂L/∂att[b,h,t,u] = Σ_e ∂L/∂atty[b,h,t,e] v[b,h,u,e]  (B, H, T, T)
     datt = datty @ v.swapaxes(-1, -2)
     # ∂L/∂preatt[b,h,t,u] = att[b,h,t,u] (∂L/∂att[b,h,t,u]
-    #     − Σ_t' ∂L/∂att[b,h,t,t'] att[b,h,t,t']) {1 if t ≥ u; 0 otherwise}
-    #     (B, H, T, T)
+    #     − Σ_t' ∂L/∂att[b,h,t,t'] att[b,h,t,t']) [t ≥ u]  (B, H, T, T)
     dpreatt = att * (datt - (att * datt).sum(axis=3, keepdims=True)) * mask
     # ∂L/∂v[b,h,t,e] = Σ_u ∂L/∂atty[b,h,u,e] att[b,h,u,t]  (B, H, T, d)
     dv = att.swapaxes(-1, -2) @ datty
@@ -475,7 +475,7 @@ def predict(params, token):
 
     token: (B, T), integers
     """
-    arrays = _arrays(params, token=token)
+    arrays = _arrays(params, "B", token=token)
     (
         wte,
         wpe,
@@ -623,7 +623,8 @@ def _scatter_add(shape, places, values):
     # rows: one by one. Narrow rows into not many more: bincount, which makes an array as
     # large as the result. Else np.add.at. To sort them first, for np.add.reduceat, is at
     # best some 1.4 times as fast.
-    if length <= 32:
+    # A product with zeros would spread NaN and infinity to all rows.
+    if length <= 32 and np.isfinite(values).all():
         total = (np.arange(length)[:, None] == place).astype(values.dtype) @ values
     elif length <= 4 * len(place) and width < 384:
         column = place[:, None] * width + np.arange(width)
@@ -643,8 +644,11 @@ _AXES = PARAMETERS | INPUTS
 _INTEGERS = ("token", "target")
 
 
-def _arrays(params, /, **inputs):
-    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type."""
+def _arrays(params, /, *batch, **inputs):
+    """Parameters, then inputs, by name: arrays of the declared ranks, of one float type.
+
+    No axis is empty, but for those of the sizes in batch.
+    """
     for name in [*PARAMETERS, *params]:
         if name not in params:
             raise KeyError(f"params: {name} is missing")
@@ -657,9 +661,15 @@ def _arrays(params, /, **inputs):
         if array.ndim != len(_AXES[name]):
             axes = ", ".join(_AXES[name])
             raise ValueError(f"{name}: needs axes ({axes}), got shape {array.shape}")
+        for axis, (size, got) in enumerate(zip(_AXES[name], array.shape)):
+            if got == 0 and size not in batch:
+                raise ValueError(f"{name}: axis {axis}, of size {size}, is empty")
         if name in _INTEGERS:
-            if array.dtype.kind not in "iu":
-                raise TypeError(f"{name}: must hold integers, got {array.dtype}")
+            if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+                raise TypeError(
+                    f"{name}: must hold integers up to int64, got {array.dtype}"
+                )
+            arrays[name] = array.astype(np.int64, copy=False)
             continue
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name}: must be float32 or float64, got {array.dtype}")
@@ -672,6 +682,8 @@ def _arrays(params, /, **inputs):
 
 def _array(name, value):
     """The value as an array in native byte order; the same object where it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: must not be masked; fill its gaps first")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a ragged list

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from symbp import __version__
-from symbp.errors import ModelError
+from symbp.errors import ModelError, printable
 from symbp.terminal import Progress, is_terminal
 
 if TYPE_CHECKING:
@@ -101,6 +101,9 @@ class Style(StrEnum):
     fast = "fast"
 
 
+Force = Annotated[
+    bool, typer.Option("--force", help="Overwrite a file that was edited, or is not of symbp.")
+]
 File = Annotated[
     Path | None,
     typer.Option(
@@ -152,6 +155,7 @@ def _derive_command(
             help="The documents beside the module: one or more of tex, html, md, txt, pdf.",
         ),
     ] = "tex",
+    force: Force = False,
 ) -> int:
     """Derive, verify, then write the module and its derivation.
 
@@ -167,7 +171,7 @@ def _derive_command(
         derivation = _derive(model, progress, optimizer, style=style)
         progress("verify")
         report = derivation.verify()
-    paths = derivation.write(output, suffixes) if report.ok else []
+    paths = derivation.write(output, suffixes, force) if report.ok else []
     _say(_text(derivation))
     _say(_table(report))
     if not report.ok:
@@ -183,9 +187,10 @@ def _latex_command(
     brief: Brief = False,
     wrt: Wrt = None,
     optimizer: Optimizer = None,
+    force: Force = False,
 ) -> int:
     """Print the derivation as a LaTeX document."""
-    return _document(model, Format.tex, output, brief, wrt, optimizer)
+    return _document(model, Format.tex, output, brief, wrt, optimizer, force)
 
 
 @app.command("show")
@@ -203,9 +208,10 @@ def _show_command(
     brief: Brief = False,
     wrt: Wrt = None,
     optimizer: Optimizer = None,
+    force: Force = False,
 ) -> int:
     """Print the derivation, step by step."""
-    return _document(model, form, output, brief, wrt, optimizer)
+    return _document(model, form, output, brief, wrt, optimizer, force)
 
 
 def _document(
@@ -215,6 +221,7 @@ def _document(
     brief: bool,
     wrt: str | None,
     optimizer: str | None,
+    force: bool,
 ) -> int:
     """Print a document, or write it to a file."""
     form = _form(form, output)
@@ -228,7 +235,7 @@ def _document(
 
     compiled = output.suffix == ".pdf"
     content = derivation.pdf(brief) if compiled else derivation.document(form.value, brief)
-    write_files(output.parent, {output.name: content})
+    write_files(output.parent, {output.name: content}, force)
     return 0
 
 
@@ -257,6 +264,16 @@ def _verify_command(
             metavar="MODULE.py", help="By default generated/<name>.py.", show_default=False
         ),
     ] = None,
+    digits: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            min=30,
+            max=1000,
+            help="Print its errors in ulps, too, against the equations in so many digits.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Check a module, also one edited by hand, against its model."""
     from symbp.model_file import run_file
@@ -268,9 +285,13 @@ def _verify_command(
             written = run_file(path)
             progress("verify")
             report = derivation.verify(written)
+            progress("ulps")
+            ulps = derivation.ulps(written, digits) if digits and report.ok else None
         except ModelError as error:  # a module that does not run is wrong, unless there is none
             return _complain(error.where or str(path), str(error), 1 if path.is_file() else 2)
     _say(_table(report))
+    if ulps is not None:
+        _say(f"Errors in ulps, against {ulps.digits} digits\n{textwrap.indent(str(ulps), '  ')}\n")
     return 0 if report.ok else _complain(str(path), "verification failed", 1)
 
 
@@ -363,5 +384,5 @@ def _say(text: str) -> None:
 
 def _complain(where: str, message: str, code: int) -> int:
     """One line on standard error; gives the exit code back."""
-    print(f"{where}: error: {' '.join(message.split())}", file=sys.stderr)
+    print(printable(f"{where}: error: {' '.join(message.split())}"), file=sys.stderr)
     return code

@@ -16,7 +16,6 @@ from symbp.errors import ModelError
 from symbp.expressions import ExpressionCheck, check_value
 from symbp.ir.network import Declaration, Declared, Equation, Init, Kind, Law
 from symbp.ir.nodes import Index
-from symbp.notebook import network_html, network_latex
 from symbp.recurrence import arranged
 from symbp.tensor import Tensor
 from symbp.validate import (
@@ -281,9 +280,13 @@ class Network:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the equations so far."""
+        from symbp.notebook import network_html
+
         return network_html(self.name, self._written(), self._declarations.values())
 
     def _repr_latex_(self) -> str:
+        from symbp.notebook import network_latex
+
         return network_latex(self._written(), self._declarations.values())
 
     def _written(self) -> list[Equation]:

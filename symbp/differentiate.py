@@ -36,9 +36,10 @@ from symbp.ir.nodes import (
     substitute,
     sum_over,
     tensors_of,
+    walk,
 )
 from symbp.ir.program import Adjoint, AdjointProgram, Partial, Program, Shift, reached
-from symbp.ir.trace import Step
+from symbp.ir.trace import Rate, Total, steps_along
 from symbp.naming import bound_indices, fresh_index, standard_names, unify
 from symbp.rewrite import contract, factor_common
 from symbp.rules.outputs import in_terms_of_output
@@ -178,7 +179,7 @@ def _adjoint(
     steps: list[Expr],
 ) -> Adjoint:
     indices = program.indices_of(tensor)
-    chain, total = list(steps), list(steps)
+    forms = rule, short, chain, opened, total = [[*steps] for _ in range(5)]
     for p in found:
         # ∂y[I]/∂z[J] with J the indices of z, and I those of y: some of J, or renamed out of their way
         at = dict(zip(p.input_indices, indices))
@@ -188,21 +189,62 @@ def _adjoint(
         places = {**at, **apart, **met}
         summed = tuple(apart.get(i, i) for i in others)
         above = substitute(_upstream(program, p, names), places)
+        rate = Rate(Entry(p.output, *p.output_indices), Entry(tensor, *p.input_indices))
+        rule.append(_over_all(program, p, names, rate, indices))
+        short.append(sum_over(above * substitute(rate, places), summed))
         chain.append(sum_over(above * substitute(p.expr, places), summed))
         for delta, coefficient in p.terms:
-            total.append(contract(above * substitute(delta * coefficient, places), summed))
+            product = above * substitute(delta * coefficient, places)
+            opened.append(sum_over(product, summed))
+            total.append(contract(product, summed))
     if tensor in seeds:
-        seed = Entry(seeds[tensor], *indices)
-        chain.append(seed)
-        total.append(seed)
+        for form in forms:
+            form.append(Entry(seeds[tensor], *indices))
     pool = program.indices
-    before = Add(*(standard_names(c, indices, pool) for c in chain))
-    after = Add(*(standard_names(t, indices, pool) for t in total))
-    step = Step(f"∂L/∂{tensor}", "contract δ", "Σ_i δ_ij f_i = f_j", before, after)
+    written, diagonal, before, products, after = (
+        Add(*(standard_names(term, indices, pool) for term in form)) for form in forms
+    )
+    subject = f"∂L/∂{tensor}"
+    origin = (
+        ("chain rule", "∂L/∂z_j = Σ_i ∂L/∂y_i ∂y_i/∂z_j, for each y that reads z", written),
+        ("diagonal", "∂y_i/∂z_j is 0 unless the indices that both have agree", diagonal),
+        ("local partials", "each as derived from its equation", before),
+    )
+    collapse = (
+        ("multiply out", "a (b + c) = a b + a c", products),
+        (*_contraction(products), after),
+    )
     paths = tuple(p.output for p in found)
     # of an output that other equations read, the given adjoint is only one term
     name = names[tensor] + "_total" * (tensor in seeds)
-    return Adjoint(tensor, name, indices, paths, before, after, (step,))
+    whole = Total(Entry(tensor, *indices))
+    return Adjoint(
+        tensor,
+        name,
+        indices,
+        paths,
+        before,
+        after,
+        steps_along(subject, before, collapse, "differentiate", indices),
+        steps_along(subject, whole, origin, "differentiate", indices),
+    )
+
+
+def _over_all(
+    program: Program, p: Partial, names: Mapping[str, str], rate: Expr, indices: tuple[Index, ...]
+) -> Expr:
+    """Σ_I ∂L/∂y[I] ∂y[I]/∂z[J] over all places I of y."""
+    apart = _apart(p.output_indices, {*indices, *p.input_indices}, program.indices)
+    above = substitute(_upstream(program, p, names), apart)
+    at = {**dict(zip(p.input_indices, indices)), **apart}
+    return sum_over(above * substitute(rate, at), tuple(apart.get(i, i) for i in p.output_indices))
+
+
+def _contraction(expr: Expr) -> tuple[str, str]:
+    """(rule, reason) of what `contract` does."""
+    if any(isinstance(n, Delta) for n in walk(expr)):
+        return "contract δ", "Σ_i δ_ij f_i = f_j"
+    return "constant factors before sums", "Σ_i a f_i = a Σ_i f_i"
 
 
 def _apart(
@@ -231,11 +273,13 @@ def partial(program: Program, eq: Equation, tensor: str) -> Partial:
     for index in program.indices_of(tensor):
         fresh.append(fresh_index(index, taken | set(fresh), program.indices))
     derived: list[Expr] = []
+    plain: list[Expr] = []
     contracted: dict[Expr, Expr] = {}
     for term in terms_of(eq.expr):
         if term.entry.tensor == tensor:
             deltas = Mul(*(Delta(e, j) for e, j in zip(term.entry.indices, fresh)))
             derived.append(sum_over(term.coefficient * deltas, term.bound))
+            plain.append(contract(term.coefficient * deltas, term.bound))
             for product in Add.make_args(contract(term.short * deltas, term.bound)):
                 _collect(contracted, product)
     whole, *coefficients = unify((eq.expr, *contracted.values()))
@@ -248,11 +292,31 @@ def partial(program: Program, eq: Equation, tensor: str) -> Partial:
     def named(expr: Expr) -> Expr:
         return standard_names(substitute(expr, names), (*eq.indices, *axes), program.indices)
 
-    raw, plain = Add(*map(named, derived)), named(_joined(contracted))
-    short = named(factor_common(_joined(terms)))
-    steps = _steps(eq, tensor, raw, plain, short)
-    ordered = tuple((substitute(d, names), named(c)) for d, c in terms.items())
-    return Partial(eq.name, tensor, eq.indices, axes, raw, short, ordered, steps)
+    raw, short = Add(*map(named, derived)), named(factor_common(_joined(terms)))
+    subject, free = f"∂{eq.name}/∂{tensor}", (*eq.indices, *axes)
+    rate = Rate(Entry(eq.name, *eq.indices), Entry(tensor, *axes))
+    origin = (("differentiate", "sums, products and functions; ∂z_i/∂z_j = δ_ij", raw),)
+    chain = (
+        (*_contraction(raw), Add(*map(named, plain))),
+        ("cancel", "exp(a) exp(−a) = 1", named(_joined(contracted))),
+        (
+            f"in terms of {eq.name}",
+            "a forward value in place of what it was computed from",
+            named(_joined(terms)),
+        ),
+        ("collect", "a b + a c = a (b + c)", short),
+    )
+    return Partial(
+        eq.name,
+        tensor,
+        eq.indices,
+        axes,
+        raw,
+        short,
+        tuple((substitute(d, names), named(c)) for d, c in terms.items()),
+        steps_along(subject, raw, chain, "differentiate", free),
+        steps_along(subject, rate, origin, "differentiate", free),
+    )
 
 
 def _collect(table: dict[Expr, Expr], product: Expr) -> None:
@@ -264,14 +328,3 @@ def _collect(table: dict[Expr, Expr], product: Expr) -> None:
 
 def _joined(terms: Mapping[Expr, Expr]) -> Expr:
     return Add(*(d * c for d, c in terms.items()))
-
-
-def _steps(eq: Equation, tensor: str, raw: Expr, plain: Expr, short: Expr) -> tuple[Step, ...]:
-    subject = f"∂{eq.name}/∂{tensor}"
-    steps = []
-    if raw != plain:
-        steps.append(Step(subject, "contract δ", "Σ_c δ_cj f_c = f_j", raw, plain))
-    if short != plain:
-        reason = "a forward value in place of what it was computed from"
-        steps.append(Step(subject, f"in terms of {eq.name}", reason, plain, short))
-    return tuple(steps)

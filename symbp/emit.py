@@ -165,14 +165,14 @@ def _parameter_sizes(module: Module) -> list[str]:
 
 
 def _init(module: Module) -> dict[str, Any]:
-    lines: list[str] = []
     names = function_names(module.parameters)
+    owners = {names[p.name]: p for p in reversed(module.parameters) if p.name in names}
+    functions = [initial_function(p, name) for name, p in reversed(owners.items())]
+    lines: list[str] = []
     for p in module.parameters:
         lines += statement(f"{p.name} = {initial_code(p, names)}")
     lines += display("params = {", [f'"{p.name}": {p.name}' for p in module.parameters], "}")
     define = definition("init", ["rng", "*", *_parameter_sizes(module), "dtype=np.float64"])
-    owners = {names[p.name]: p for p in reversed(module.parameters) if p.name in names}
-    functions = [initial_function(p, name) for name, p in reversed(owners.items())]
     return {"define": define, "body": indented(lines), "functions": functions}
 
 
@@ -229,7 +229,9 @@ def _adjoint_facts(module: Module) -> Mapping[str, str]:
 def _backward(module: Module) -> str:
     reads = set(module.backward.reads)
     head = [
-        f'{p.name} = np.asarray(params["{p.name}"])' for p in module.parameters if p.name in reads
+        f'{p.name} = _array("{p.name}", params["{p.name}"])'
+        for p in module.parameters
+        if p.name in reads
     ]
     facts = [*_adjoint_facts(module)]
     facts += [sizes_in_backward(module)] if is_fast(module) else []
@@ -340,6 +342,7 @@ def _checks(module: Module, signatures: Sequence[Signature]) -> dict[str, Any]:
     return {
         "integers": tuple_code(f'"{i.name}"' for i in module.inputs if i.integer),
         "has_integers": any(i.integer for i in module.inputs),
+        "batch": any(s.batch for s in signatures),
         "shapes": any(s.plan.checks for s in signatures),
         "solve": any(s.plan.solves for s in signatures),
         "size": any(s.plan.open for s in signatures),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
+import re
 import symtable
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
@@ -73,7 +74,7 @@ def initial_function(parameter: Declaration, called: str) -> str:
             parameter.where,
         )
 
-    if not isinstance(function, FunctionType) or function.__name__ == "<lambda>":
+    if not isinstance(function, FunctionType) or not function.__name__.isidentifier():
         raise refusal("it is no plain function; write a def")
     if function.__closure__:
         raise refusal(f"it reads {function.__code__.co_freevars[0]} from the function around it")
@@ -90,8 +91,7 @@ def initial_function(parameter: Declaration, called: str) -> str:
             continue
         if not hasattr(builtins, name) or name in function.__globals__:
             raise refusal(f"it reads {name}, which the module does not have")
-    before, _, after = source.partition(f"def {definition.name}")
-    return f"{before}def {called}{after}".rstrip()
+    return re.sub(rf"\bdef\s+{definition.name}\b", f"def {called}", source, count=1).rstrip()
 
 
 def _source(function: Callable[..., Any]) -> str | None:

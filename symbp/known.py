@@ -56,13 +56,12 @@ FIXED = "sums that the forward equations fix"
 
 
 class Known:
-    """The facts of one program's forward equations. `reasons` says which kinds were used since it was cleared."""
+    """The facts of one program's forward equations."""
 
     def __init__(self, program: Program) -> None:
         self._equations = {eq.name: eq for eq in program.equations}
         self._held: dict[Expr, Part] = {}
         self._named: dict[Expr, Part] = {}
-        self.reasons: set[str] = set()
         self._fixed: dict[Expr, Expr | None] = {}
         self._tensors: set[frozenset[str]] = set()  # nothing that reads others is looked up
         for eq in program.equations:
@@ -97,7 +96,6 @@ class Known:
             for sign in (1, -1):
                 form, order = canonical(sign * core)
                 if form in self._held:
-                    self.reasons.add(HELD)
                     return sign * number * self._held[form].at(order)
             return None
 
@@ -129,7 +127,6 @@ class Known:
         shorter = values != totals or reductions(after) < reductions(node)
         if not shorter or cost(after) >= cost(node):
             return None
-        self.reasons.add(FIXED)
         return after
 
     def _value(self, product: Expr) -> Expr:

@@ -27,6 +27,7 @@ from symbp.ir.nodes import (
 )
 from symbp.ir.program import Adjoint, AdjointProgram, Program, reached
 from symbp.ir.schedule import Assign, Schedule, Statement, reads_of
+from symbp.ir.trace import Step
 from symbp.looping import loop_variable, looped
 from symbp.masks import with_masks
 from symbp.rewrite import is_accumulated, max_over, tidy_sums
@@ -44,29 +45,21 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
     shifted = {s.name for s in adjoint.shifts}
     taken = {*RESERVED, *program.declarations, *program.sizes(), *adjoints, *shifted}
     sharing = Sharing({*taken}, program.indices)
-    like = next(
-        d.name
-        for d in program.declarations.values()
-        if d.kind in ("param", "input") and not d.integer
-    )
-    forward = [
-        Assign(eq.name, eq.indices, nest(eq.expr), meanings.get(eq.name, eq.expr), like)
-        for eq in program.equations
-    ]
-    backward = [
-        replace(s, expr=nest(s.expr))
-        for a in _live(adjoint)
-        for s in sharing.slopes(_assigned(a, adjoint, meanings))
-    ]
-    forward, backward = with_masks(forward, backward, sharing)
+    forward, backward = _statements(adjoint, meanings, sharing)
     for assign in (*forward, *backward):
         sharing.count(assign.expr)
 
     def finished(body: list[Assign], recurrent: Recurrent, sharing: Sharing) -> list[Assign]:
         shared = [s for a in body for s in sharing.share(a)]
-        return [
-            s for a in hoisted(shared, recurrent, sharing) for s in _fitting([a], sharing, fits)
-        ]
+        sharing.changed("share", "a value that is already computed, by its name", body, shared)
+        apart = hoisted(shared, recurrent, sharing)
+        sharing.changed("hoist", "what no step of the loop changes, before it", shared, apart)
+        done = [s for a in apart for s in _fitting([a], sharing, fits)]
+        sharing.changed("split", "a part of a long line, or of a loop, before it", apart, done)
+        for a in done:
+            if a.meaning != a.expr:
+                sharing.record(a, "compute", "the formula of the line", a.meaning)
+        return done
 
     parameters = frozenset(d.name for d in program.declarations.values() if d.kind == "param")
     forth = Recurrent(program.shifts, parameters)
@@ -83,13 +76,47 @@ def lower(adjoint: AdjointProgram, meanings: dict[str, Expr], fits: Fits) -> Sch
     read = cached - parameters - set(adjoint.seeds.values())
     order = [*program.declarations, *(a.name for a in shared_forward)]
     cache = tuple(sorted(read, key=lambda r: (order.index(r) if r in order else len(order), r)))
+    predicted, expected = _predicted(program, forward, shared_forward, forth, taken, finished)
     return Schedule(
         adjoint,
         looped(kept_forward, forth, [*goal, *cached], sharing.taken),
         done,
-        _predicted(program, forward, shared_forward, forth, taken, finished),
+        predicted,
         cache,
+        (*sharing.trace, *expected),
     )
+
+
+def _statements(
+    adjoint: AdjointProgram, meanings: dict[str, Expr], sharing: Sharing
+) -> tuple[list[Assign], list[Assign]]:
+    """The lines of forward and backward, before anything that they have in common is found."""
+    program = adjoint.program
+    like = next(
+        d.name
+        for d in program.declarations.values()
+        if d.kind in ("param", "input") and not d.integer
+    )
+    forward = [
+        Assign(eq.name, eq.indices, eq.expr, meanings.get(eq.name, eq.expr), like)
+        for eq in program.equations
+    ]
+    backward = [_assigned(a, adjoint, meanings) for a in _live(adjoint)]
+    sloped = [s for a in backward for s in sharing.slopes(a)]
+    backward = sharing.changed("slopes", "what is computed once for all entries", backward, sloped)
+    forward, backward = (_nested(body, sharing) for body in (forward, backward))
+    masked = with_masks(forward, backward, sharing)
+    reason = "a condition by its name"
+    return (
+        sharing.changed("mask", reason, forward, masked[0]),
+        sharing.changed("mask", reason, backward, masked[1]),
+    )
+
+
+def _nested(body: list[Assign], sharing: Sharing) -> list[Assign]:
+    nested = [replace(a, expr=nest(a.expr)) for a in body]
+    reason = "Σ_jk a_ij b_jk c_k = Σ_j a_ij Σ_k b_jk c_k"
+    return sharing.changed("nest", reason, body, nested)
 
 
 def _of_one_dtype(body: list[Assign], program: Program) -> list[Assign]:
@@ -109,8 +136,8 @@ def _predicted(
     recurrent: Recurrent,
     taken: set[str],
     finished: Finish,
-) -> tuple[Statement, ...]:
-    """What the outputs are computed by: as in forward, but with the mean of any noise in its place."""
+) -> tuple[tuple[Statement, ...], list[Step]]:
+    """What the outputs are computed by: as in forward, but with the mean of any noise in its place; and the steps."""
     outputs = list(program.outputs)
 
     def only(body: list[Assign]) -> list[Assign]:
@@ -118,18 +145,23 @@ def _predicted(
         return [a for a in body if a.name in kept]
 
     body = only(shared)
+    steps: list[Step] = []
     means = {d.name: _mean(d) for d in program.declarations.values() if d.kind == "random"}
     if means.keys() & {name for assign in body for name in reads_of((assign,))}:
-        sharing = Sharing({*taken}, program.indices)
+        sharing = Sharing({*taken}, program.indices, stage="predict")
+        noisy = only(forward)
         expected = [
             replace(a, expr=_without_noise(a.expr, means), meaning=_without_noise(a.meaning, means))
-            for a in only(forward)
+            for a in noisy
         ]
-        expected = _without_copies(expected, {*outputs})
-        for assign in expected:
+        sharing.changed("mean", "the mean of noise in its place", noisy, expected)
+        kept = _without_copies(expected, {*outputs})
+        sharing.changed("copy", "a tensor for one that equals it", expected, kept)
+        for assign in kept:
             sharing.count(assign.expr)
-        body = only(finished(expected, recurrent, sharing))
-    return looped(body, recurrent, outputs, taken | {a.name for a in body})
+        body = only(finished(kept, recurrent, sharing))
+        steps = sharing.trace
+    return looped(body, recurrent, outputs, taken | {a.name for a in body}), steps
 
 
 def _without_copies(body: list[Assign], outputs: set[str]) -> list[Assign]:

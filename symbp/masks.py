@@ -32,7 +32,9 @@ def with_masks(
                 masks[form] = mask, tuple(map(order.index, axes))
                 own = sharing.own_indices(tuple(axes))
                 value = Iverson(condition.xreplace(dict(zip(axes, own))))
-                yield Assign(mask.name, own, value, value, assign.like, is_mask=True)
+                named = Assign(mask.name, own, value, value, assign.like, is_mask=True)
+                sharing.record(named, "mask", "a condition of its own, computed once", value)
+                yield named
         yield replace(assign, expr=transform(assign.expr, read) if masks else assign.expr)
 
     def read(node: Basic) -> Basic | None:

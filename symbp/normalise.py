@@ -84,6 +84,7 @@ def normalise(declared: Declared) -> Program:
         declared.loss.name if declared.loss else None,
         declared.outputs,
         declared.indices,
+        tuple(convert.origin),
         tuple(convert.trace),
         shifts,
         convert.ends,
@@ -100,6 +101,7 @@ class _Equations:
             d.name for d in self.given.values() if not d.indices and d.kind != "constant"
         )
         self.shapes = {d.name: d.shape for d in self.given.values()}
+        self.origin: list[Step] = []
         self.trace: list[Step] = []
         self.steps: dict[tuple[str, int], str] = {}
         self.ends: dict[str, str] = {}
@@ -115,11 +117,15 @@ class _Equations:
 
     def __call__(self, eq: Equation) -> Equation:
         convert = _Convert(self, set(eq.indices))
-        found = convert(eq.expr, {})
+        found = stated = convert(eq.expr, {})
         if convert.embeds:
             stated = _Convert(self, set(eq.indices), as_stated=True)(eq.expr, {})
             reason = "a branch is read over indices that run where its condition holds"
-            self.trace.append(Step(eq.name, "place", reason, stated, found))
+            self.trace.append(
+                Step(eq.name, "place", reason, stated, found, "normalise", eq.indices)
+            )
+        reason = "in index notation, where each Σ binds an index of its own"
+        self.origin.append(Step(eq.name, "read", reason, eq.expr, stated, "normalise", eq.indices))
         for entry in entries(found):
             if not fits(entry.indices, self.shapes[entry.tensor]):
                 message = (

@@ -21,6 +21,7 @@ from symbp.differentiate import differentiate, partial
 from symbp.documents import FORMS
 from symbp.emit import emit
 from symbp.errors import ModelError
+from symbp.exact.checking import NO_CHECKS, Checks, Derived, check
 from symbp.explain import View, explain
 from symbp.fast.style import fast
 from symbp.files import write_files
@@ -29,6 +30,7 @@ from symbp.ir.network import Declared
 from symbp.ir.nodes import Entry, size_of
 from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program, unshifted
 from symbp.ir.schedule import Schedule, assigns, check_schedule
+from symbp.ir.trace import Step
 from symbp.ir.update import UpdateProgram
 from symbp.layout import statement
 from symbp.lower import lower
@@ -47,6 +49,7 @@ from symbp.stepping import stepping
 from symbp.sympify import to_sympy
 from symbp.targets import numpy as target
 from symbp.targets.update import with_update
+from symbp.ulps import Ulps, measure
 from symbp.update import Optimizer, Rule
 from symbp.verify import Report, verify
 from symbp.verify_step import verify_step
@@ -69,8 +72,7 @@ def derive(
     or several in a row, as in ["clip", "adam"]; a function of one's own can stand for a name. `style` is "readable", or
     "fast": every operation writes into an array that is made before. Raises `ModelError` where the model is wrong.
     """
-    if style not in get_args(Style):
-        raise ModelError(f"style: {style!r} is none of {', '.join(get_args(Style))}")
+    _check_style(style)
     tell = progress or (lambda stage: None)
     update = None if optimizer is None else rule(optimizer)
     tell("normalise")
@@ -78,7 +80,8 @@ def derive(
     names = _wrt(declared, wrt)
     plain = normalise(declared)
     check_program(plain)
-    program = expose(scaled(plain, names), names)
+    unexposed = scaled(plain, names)
+    program = expose(unexposed, names)
     check_program(program)
     tell("differentiate")
     adjoint = differentiate(program, names)
@@ -92,15 +95,17 @@ def derive(
     tell("lower")
     schedule = lower(stable, _meanings(plain, simple), target.fitting(stable.program))
     check_schedule(schedule)
+    tell("check")
+    first, later = program.trace, stable.program.trace[len(program.trace) :]
+    trace = (*plain.origin, *first, *simple.steps(), *later, *schedule.trace)
+    checks = check(Derived(declared, plain, unexposed, simple), trace)
     tell("emit")
     computed = {a.name for a in assigns((*schedule.forward, *schedule.backward))}
     changed = stable.program.trace[len(program.trace) :]
     safe = tuple(step for step in changed if step.subject in computed)
     equations = tuple(_equations(plain))
     module = target.module(schedule, equations)
-    if style == "fast":
-        tell("buffers")
-        module = fast(needed(module))
+    module = fast(needed(module)) if style == "fast" else module
     if update is not None:
         steps = normalise(update.declared)
         check_program(steps)
@@ -111,8 +116,13 @@ def derive(
     shown = {
         name: tuple(x for line in lines for x in statement(line)) for name, lines in code.items()
     }
-    view = View(simple, plain, safe, shown, _update_program(update))
-    return Derivation(declared, view, schedule, equations, source, update)
+    view = View(simple, plain, safe, shown, _update_program(update), schedule, len(trace))
+    return Derivation(declared, view, schedule, equations, source, update, trace, checks)
+
+
+def _check_style(style: str) -> None:
+    if style not in get_args(Style):
+        raise ModelError(f"style: {style!r} is none of {', '.join(get_args(Style))}")
 
 
 def _update_program(update: Rule | None) -> UpdateProgram | None:
@@ -180,10 +190,14 @@ class Derivation:
         equations: tuple[str, ...],
         source: str,
         update: Rule | None = None,
+        trace: tuple[Step, ...] = (),
+        checks: Checks = NO_CHECKS,
     ) -> None:
         self.name = declared.name
         self.equations = equations
         self.source = source
+        self.trace = trace  # from the equations as declared to what each line of code computes
+        self.checks = checks  # of both sides of every step, by number
         self._declared = declared
         self._view = view
         self._program = view.declared
@@ -292,13 +306,31 @@ class Derivation:
         rows = verify_step(declared, module, self._declared, wrt, update is not None)
         return replace(report, rows=(*report.rows, *rows))
 
-    def write(self, folder: str | Path = "generated", docs: Iterable[str] = ("tex",)) -> list[Path]:
+    def ulps(
+        self, module: ModuleType | None = None, digits: int = 50, points: int = 5, seed: int = 0
+    ) -> Ulps:
+        """The errors of the module (by default the emitted one) in ulps, against the equations in so many digits.
+
+        Raises ModuleFailed where it does not run.
+        """
+        return measure(
+            self._declared, module or self.load(), self._adjoint.wrt, digits, points, seed
+        )
+
+    def write(
+        self,
+        folder: str | Path = "generated",
+        docs: Iterable[str] = ("tex",),
+        force: bool = False,
+    ) -> list[Path]:
         """Write `<name>.py`, and beside it a document for each of `docs`; all or none. The paths.
 
-        `docs` are suffixes: "tex", "html", "md", "txt" and "pdf". Raises `ModelError` on another.
+        `docs` are suffixes: "tex", "html", "md", "txt" and "pdf". Raises `ModelError` on another. A file begins with a
+        digest of its text: FileExistsError where one is there that was edited since, or is not from here, unless
+        `force`.
         """
         documents = {f"{self.name}.{suffix}": self.file(suffix) for suffix in dict.fromkeys(docs)}
-        return write_files(folder, {f"{self.name}.py": self.source, **documents})
+        return write_files(folder, {f"{self.name}.py": self.source, **documents}, force)
 
     def file(
         self, suffix: str, brief: bool = False, wrt: Iterable[str] | None = None

@@ -102,15 +102,18 @@ class Sampler:
         return [Symbol(d.name, integer=True) for d in declared if d.integer and not d.indices]
 
     def sizes(
-        self, distinct: bool = True, ones: bool = False, least: int = 2
+        self, distinct: bool = True, ones: bool = False, least: int = 2, kinds: int | None = None
     ) -> dict[str, int] | None:
         """A size for each symbol: `least` and upwards, distinct or all equal, and some of them 1 with `ones`.
+
+        At most `kinds` of them are distinct.
 
         Sizes that the equations do not admit (those of an axis that x[3] leaves) are drawn again, larger; None where
         none are found.
         """
         for attempt in range(24):
-            near = self._near(least - 1 + int(1.5**attempt), distinct, ones and attempt < 8)
+            smallest = least - 1 + int(1.5**attempt)
+            near = self._near(smallest, distinct, ones and attempt < 8, kinds)
             # where sizes near each other do not do: one axis may have to be much longer than another
             wide = (self._wide(4 + attempt) for _ in range(8 if attempt > 1 else 0))
             for drawn in (near, *wide):
@@ -119,9 +122,11 @@ class Sampler:
                     return sizes
         return None
 
-    def _near(self, smallest: int, distinct: bool, ones: bool) -> Array:
+    def _near(self, smallest: int, distinct: bool, ones: bool, kinds: int | None) -> Array:
         count = len(self._symbols)
         drawn = np.full(count, smallest)
+        if kinds is not None:
+            return self.rng.permutation(np.resize(np.arange(smallest, smallest + kinds), count))
         if distinct:
             drawn = self.rng.permutation(np.arange(smallest, smallest + max(count, 4)))[:count]
         if ones and count:

@@ -32,6 +32,7 @@ from symbp.ir.nodes import (
     walk,
 )
 from symbp.ir.schedule import Assign
+from symbp.ir.trace import Stage, Step
 from symbp.naming import alpha, standard_names
 from symbp.rewrite import TRANSCENDENTAL, cost, volume
 
@@ -67,6 +68,23 @@ class Sharing:
     counts: Counter[Expr] = field(default_factory=Counter)
     values: dict[Expr, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     marks: dict[Expr, str] = field(default_factory=dict)  # reduction -> the statement of its slope
+    stage: Stage = "lower"
+    trace: list[Step] = field(default_factory=list)
+
+    def record(self, subject: Assign, rule: str, reason: str, before: Expr) -> None:
+        """A step to what a statement computes now; of a new statement also where that is what it is for."""
+        step = Step(subject.name, rule, reason, before, subject.expr, self.stage, subject.indices)
+        self.trace.append(step)
+
+    def changed(
+        self, rule: str, reason: str, before: Iterable[Assign], after: list[Assign]
+    ) -> list[Assign]:
+        """The statements after a pass, with a step for each that it changed."""
+        known = {a.name: a.expr for a in before}
+        for a in after:
+            if a.name in known and _in_order(a.expr) != _in_order(known[a.name]):
+                self.record(a, rule, reason, known[a.name])
+        return after
 
     def count(self, expr: Expr) -> None:
         """Count every form once for each distinct place that asks for it."""
@@ -141,8 +159,12 @@ class Sharing:
         indices = _own_order(expr, order) or tuple(sorted(order, key=[*home.indices, *order].index))
         inner = rebuild(expr, [self._visit(a, home, before) for a in expr.args])
         own = self.own_indices(indices)
-        renamed = standard_names(substitute(inner, dict(zip(indices, own))), own, self.pool)
+        whole, renamed = (
+            standard_names(substitute(e, dict(zip(indices, own))), own, self.pool)
+            for e in (expr, inner)
+        )
         before.append(Assign(name, own, renamed, renamed, home.like))
+        self.record(before[-1], "part", "a value of its own, computed once", whole)
         self.values[form] = (name, tuple(order.index(i) for i in indices))
         return Entry(name, *indices)
 
@@ -172,6 +194,8 @@ class Sharing:
             marks = standard_names(marks, tuple(own.values()), self.pool)
             self.marks[form] = self.fresh(_join(head, describe(node.reduction.body)), home.name)
             before.append(Assign(self.marks[form], tuple(own.values()), marks, marks, home.like))
+            reason = "what each entry has of the slope, computed once"
+            self.record(before[-1], "slope", reason, marks)
 
         def at(place: Iterable[Expr]) -> Entry:
             where = {**free, **dict(zip(form.indices, place))}
@@ -215,6 +239,18 @@ def _own_order(expr: Expr, axes: tuple[Index, ...]) -> tuple[Index, ...] | None:
         if set(axes) <= set(entry.indices)
     }
     return found.pop() if len(found) == 1 else None
+
+
+def _in_order(expr: Expr) -> Expr:
+    """The expression with the indices of each reduction in one order."""
+
+    def visit(node: Basic) -> Basic | None:
+        if isinstance(node, Reduce) and len(node.indices) > 1:
+            return Reduce(node.args[0], node.body, *sorted(node.indices, key=str))
+        return None
+
+    found: Expr = transform(expr, visit)
+    return found
 
 
 def _operands(expr: Expr) -> list[Expr]:

@@ -9,7 +9,7 @@ and kept if that costs less, or if it removes a division by a forward value that
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from sympy import Add, Basic, Expr, Idx, Integer, Mul, Pow, expand_mul
@@ -28,8 +28,8 @@ from symbp.ir.nodes import (
     walk,
 )  # fmt: skip
 from symbp.ir.program import Adjoint, AdjointProgram
-from symbp.ir.trace import Step
-from symbp.known import Known
+from symbp.ir.trace import Chain, Group, steps_along
+from symbp.known import FIXED, HELD, Known
 from symbp.naming import standard_names, unify
 from symbp.rewrite import (
     cost,
@@ -46,7 +46,7 @@ from symbp.rules.data import sums_to_one
 from symbp.rules.exponentials import has_exponential, is_pure
 from symbp.rules.outputs import rational
 
-Reasons = tuple[str, ...]
+EXPAND, COLLECT = "a (b + c) = a b + a c", "a b + a c = a (b + c)"
 
 MOST_ENTRIES = 6  # a line that reads more is harder to follow than two
 
@@ -74,35 +74,39 @@ class _Simplify:
         """One adjoint, with every step that changed it."""
         steps = list(a.steps)
         expr = a.expr
-        subject = f"∂L/∂{a.tensor}"
 
-        def record(rule: str, reason: str, after: Expr) -> None:
+        def record(chain: Chain) -> None:
             nonlocal expr
-            named = standard_names(after, a.indices, self.program.indices)
-            if named != expr:
-                steps.append(Step(subject, rule, reason, expr, named))
-                self.uses.subtract(tensors_of(expr))
-                self.uses.update(tensors_of(named))
-            expr = named
+            indices, pool = a.indices, self.program.indices
+            named = tuple((r, why, standard_names(e, indices, pool)) for r, why, e in chain)
+            for step in steps_along(f"∂L/∂{a.tensor}", expr, named, "simplify", indices):
+                been = next((k for k, s in enumerate(steps) if s.before == step.after), None)
+                if been is None:
+                    steps.append(step)
+                else:  # there and back again
+                    del steps[been:]
+            after = named[-1][-1]
+            self.uses.subtract(tensors_of(expr))
+            self.uses.update(tensors_of(after))
+            expr = after
 
-        after, reasons = self.collected(expr)
-        record("collect", "; ".join(("a b + a c = a (b + c)", *reasons)), after)
+        record(self.collected(expr))
         for _ in range(len(self.done)):
             inlined = self.inline_one(expr)
             if inlined is None:
                 break
-            source, after, reasons = inlined
-            why = "; ".join(("fewer operations than computing it apart", *reasons))
-            record(f"substitute ∂L/∂{source.tensor}", why, after)
+            source, chain = inlined
+            record(chain)
             if self.uses[source.name] == 0 and source.tensor not in self.wrt:
                 self.uses.subtract(tensors_of(source.expr))
         stated = sums_to_one(expr, self.program.declarations)
         if stated != expr:
-            record("data sum to 1", "stated of the input: Σ_i t_i = 1", self.tidy(stated))
+            fact = ("data sum to 1", "stated of the input: Σ_i t_i = 1", stated)
+            record((fact, *self.tidy(stated)))
         return replace(a, expr=expr, steps=tuple(steps))
 
-    def inline_one(self, expr: Expr) -> tuple[Adjoint, Expr, Reasons] | None:
-        """(adjoint, new expression, what else was used) for the first adjoint in it that is better inlined."""
+    def inline_one(self, expr: Expr) -> tuple[Adjoint, Chain] | None:
+        """(adjoint, the steps to the new expression) for the first adjoint in it that is better inlined."""
         for name in tensors_of(expr):
             source = self.done.get(name)
             if source is None:
@@ -110,7 +114,7 @@ class _Simplify:
             forms = self.inlined(expr, source)
             best = min(forms, key=lambda e: (len(divisors(e)), cost(e)))
             if self.worth(expr, source, best):
-                return source, best, forms[best]
+                return source, forms[best]
         return None
 
     def worth(self, expr: Expr, source: Adjoint, best: Expr) -> bool:
@@ -130,41 +134,62 @@ class _Simplify:
         deeper = depth(best) > max(depth(expr), depth(source.expr))
         return alone and saved == 0 and not deeper and len(entries(best)) <= most
 
-    def inlined(self, expr: Expr, source: Adjoint) -> dict[Expr, Reasons]:
+    def inlined(self, expr: Expr, source: Adjoint) -> dict[Expr, Chain]:
         """The forms that the expression can take with an adjoint replaced by its definition."""
         plain = transform(expr, lambda n: _definition(n, source))
         beside = _beside(expr, source, self.known.held)
-        opened = _beside(distribute(expr), source, self.known.held)
-        return self.tidied((plain, beside, opened, distribute(opened), distribute(plain)))
+        apart = distribute(expr)
+        opened = _beside(apart, source, self.known.held)
+        put, multiplied = (*_put(expr, source, plain),), (*_put(expr, source, beside),)
+        first = (("expand", EXPAND, apart), *_put(apart, source, opened))
+        return self.tidied(
+            (
+                put,
+                multiplied,
+                first,
+                (*first, ("expand", EXPAND, distribute(opened))),
+                (*put, ("expand", EXPAND, distribute(plain))),
+            )
+        )
 
-    def collected(self, expr: Expr) -> tuple[Expr, Reasons]:
-        """The expression tidied, and in terms of what the forward values hold where that divides by nothing else."""
-        forms = self.tidied((expr,))
+    def collected(self, expr: Expr) -> Chain:
+        """The steps to the expression tidied, and in terms of forward values where that divides by nothing else."""
+        forms = self.tidied(((("", "", expr),),))
         best = min(forms, key=lambda e: (bool(divisors(e) - divisors(expr)), cost(e)))
-        return best, forms[best]
+        return forms[best]
 
-    def tidied(self, forms: Iterable[Expr]) -> dict[Expr, Reasons]:
-        """Each form tidied, as it stands and in terms of what the forward values hold, with the facts that it took."""
-        found: dict[Expr, Reasons] = {}
-        for form in dict.fromkeys(forms):
-            self.known.reasons.clear()
-            found.setdefault(self.tidy(form), tuple(sorted(self.known.reasons)))
-            self.known.reasons.clear()
+    def tidied(self, forms: Iterable[Chain]) -> dict[Expr, Chain]:
+        """Each form tidied, as it stands and in terms of what the forward values hold, with the steps to it."""
+        found: dict[Expr, Chain] = {}
+        first: dict[Expr, Chain] = {}
+        for chain in forms:
+            first.setdefault(chain[-1][-1], chain)
+        for form, chain in first.items():
+            tidy = self.tidy(form)
+            found.setdefault(tidy[-1][-1], (*chain, *tidy))
             if (held := self.known.held(form)) != form:
-                found.setdefault(self.tidy(held), tuple(sorted(self.known.reasons)))
+                tidy = self.tidy(held)
+                named = ("in terms of forward values", HELD, held)
+                found.setdefault(tidy[-1][-1], (*chain, named, *tidy))
         return found
 
-    def tidy(self, expr: Expr) -> Expr:
+    def tidy(self, expr: Expr) -> Chain:
         """Constant factors before sums, sums merged, common factors before terms; whatever of it costs least."""
-        plain = tidy_sums(sift(transform(expr, _scaled)))
+        sifted = sift(transform(expr, _scaled))
+        plain = tidy_sums(sifted)
         known = self.known.sums(plain)
-        if known != plain:
-            known = tidy_sums(known)
-        if not has_exponential(known):  # those are made safe as they stand
-            known = split_wide(known)
-        (plain,) = unify([known])
-        forms = dict.fromkeys((merge_sums(plain), plain))
-        return min((*map(factored, forms), *forms), key=cost)
+        fixed = tidy_sums(known) if known != plain else known
+        split = fixed if has_exponential(fixed) else split_wide(fixed)  # those are made safe as is
+        (whole,) = unify([split])
+        forms = dict.fromkeys((merge_sums(whole), whole))
+        return (
+            ("sift δ", "δ_ij f_i = δ_ij f_j", sifted),
+            ("constant factors before sums", "Σ_i a f_i = a Σ_i f_i", plain),
+            ("known sums", FIXED, known),
+            ("constant factors before sums", "Σ_i a f_i = a Σ_i f_i", fixed),
+            ("split sums", "Σ_i (a_i + b_i) = Σ_i a_i + Σ_i b_i", whole),
+            ("collect", COLLECT, min((*map(factored, forms), *forms), key=cost)),
+        )
 
 
 def _scaled(node: Basic) -> Expr | None:
@@ -180,6 +205,26 @@ def _definition(node: Basic, source: Adjoint) -> Expr | None:
     if isinstance(node, Entry) and node.tensor == source.name:
         return substitute(source.expr, dict(zip(source.indices, node.indices)))
     return None
+
+
+def _put(expr: Expr, source: Adjoint, after: Expr) -> Iterator[tuple[str, str, Expr]]:
+    """The definition in its place, and what that gives multiplied out: one step where nothing cancels."""
+    rule, reason = f"substitute ∂L/∂{source.tensor}", "fewer operations than computing it apart"
+
+    def visit(node: Basic) -> Basic | None:
+        found = _definition(node, source)
+        return None if found is None else Group(found)
+
+    grouped = transform(expr, visit)
+    if _reads(grouped) == _reads(after):
+        yield rule, reason, after
+    else:
+        yield rule, reason, grouped
+        yield "cancel", "a / a = 1", after
+
+
+def _reads(expr: Basic) -> int:
+    return sum(isinstance(n, Entry) for n in walk(expr))
 
 
 def _beside(expr: Expr, source: Adjoint, fold: Callable[[Expr], Expr]) -> Expr:

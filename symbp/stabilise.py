@@ -25,9 +25,9 @@ from symbp.ir.nodes import (
     transform,
     walk,
 )
-from symbp.ir.program import AdjointProgram, Program, reached
+from symbp.ir.program import AdjointProgram, Program, Statement, reached
 from symbp.ir.slots import is_leaf
-from symbp.ir.trace import Step
+from symbp.ir.trace import Step, steps_along
 from symbp.naming import standard_names, unify
 from symbp.quotients import Quotients
 from symbp.rewrite import max_over, tidy_sums
@@ -62,13 +62,13 @@ def expose(program: Program, keep: Collection[str] = ()) -> Program:
         if found != eq.expr:
             named = standard_names(tidy_sums(found), eq.indices, program.indices)
             reason = "an exponential below a fraction or a logarithm may overflow on its own"
-            steps.append(Step(eq.name, "substitute", reason, eq.expr, named))
+            steps.append(Step(eq.name, "substitute", reason, eq.expr, named, "expose", eq.indices))
             eq = replace(eq, expr=named)
         quotients = Quotients(eq, {*declarations})
         split = quotients.apart()
         if quotients.found and not has_exponential(split.expr):
             reason = "a quotient of exponentials is a value of its own"
-            steps.append(Step(eq.name, "name", reason, eq.expr, split.expr))
+            steps.append(Step(eq.name, "name", reason, eq.expr, split.expr, "expose", eq.indices))
             equations += quotients.found
             declarations |= {q.name: _declared(q) for q in quotients.found}
             eq = split
@@ -197,21 +197,25 @@ def stabilise(adjoint: AdjointProgram) -> AdjointProgram:
     given = [d.name for d in program.declarations.values() if d.kind in ("param", "input")]
     found = {eq.name: [*open_rows(e, given)] for eq, e in zip(program.equations, rewritten)}
     rows = {name for y, tensors in found.items() if tensors for name in (y, *tensors)}
-    equations, steps = [], []
+    equations, adjoints = [], []
+    steps: list[Step] = []
     for eq, expr in zip(program.equations, rewritten):
-        after = bounded(expr, rows)
-        if after != eq.expr:
-            steps.append(Step(eq.name, "stabilise", "equal, and cannot overflow", eq.expr, after))
+        steps += _steps(eq, expr, after := bounded(expr, rows))
         equations.append(replace(eq, expr=after))
-    adjoints = []
     for a in adjoint.adjoints:
-        after = bounded(safe(a.expr, a.indices), rows)
-        if after != a.expr:
-            steps.append(Step(a.name, "stabilise", "equal, and cannot overflow", a.expr, after))
-            a = replace(a, expr=after)
-        adjoints.append(a)
+        expr = safe(a.expr, a.indices)
+        steps += _steps(a, expr, after := bounded(expr, rows))
+        adjoints.append(replace(a, expr=after))
     program = replace(program, equations=tuple(equations), trace=(*program.trace, *steps))
     return replace(adjoint, program=program, adjoints=tuple(adjoints))
+
+
+def _steps(before: Statement, safe: Expr, after: Expr) -> tuple[Step, ...]:
+    chain = (
+        ("stabilise", "equal, and cannot overflow", safe),
+        ("stabilise", "equal, and has a value where a whole row is −∞", after),
+    )
+    return steps_along(before.name, before.expr, chain, "stabilise", before.indices)
 
 
 def _with_pure(expr: Expr, pure: Mapping[str, Equation]) -> Expr:

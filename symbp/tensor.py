@@ -92,8 +92,11 @@ class Tensor:
         numbers = r"\mathbb{Z}" if self.declaration.integer else r"\mathbb{R}"
         if not self.indices:
             return rf"{entry} \in {numbers}"
-        shape = r" \times ".join(map(latex, self.shape))
-        return rf"{enclose('(', entry, ')')} \in {numbers}^{{{shape}}}"
+        sizes = [
+            f"({latex(s)})" if s.is_Add and len(self.shape) > 1 else latex(s) for s in self.shape
+        ]
+        product = r" \times ".join(sizes)
+        return rf"{enclose('(', entry, ')')} \in {numbers}^{{{product}}}"
 
     __neg__ = _unary(operator.neg)
     __pos__ = _unary(operator.pos)

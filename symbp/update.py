@@ -11,7 +11,7 @@ from inspect import getdoc
 from typing import Any
 
 from symbp.declare import Network, as_number, indices, sizes
-from symbp.errors import ModelError
+from symbp.errors import ModelError, printable
 from symbp.ir.network import Declaration, Declared
 from symbp.tensor import Tensor
 from symbp.validate import model_error, show
@@ -82,6 +82,8 @@ class Rule:
         self.update = Update()
         gradient = self.update.gradient
         for name, part in zip(self.names, parts):
+            if not name.isidentifier():  # it stands in the module
+                raise ModelError(f"optimizer: {show(name)} is no name; write a def")
             if self.update.complete:
                 raise ModelError(f"optimizer: {name} stands behind the one that ends the step")
             gradient = part(self.update, gradient)
@@ -92,5 +94,6 @@ class Rule:
                 f"optimizer: {', '.join(self.names) or 'an empty list'} gives no new parameters; "
                 "name one behind it that does, as in ['clip', 'adam']"
             )
-        self.texts = tuple(getdoc(part) or name for name, part in zip(self.names, parts))
+        texts = (getdoc(part) or name for name, part in zip(self.names, parts))
+        self.texts = tuple("\n".join(map(printable, text.splitlines())) for text in texts)
         self.declared = self.update.declared()

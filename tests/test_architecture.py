@@ -19,12 +19,12 @@ LAYERS = (
     ("errors",),
     ("ir.*", "numbers", "pages.mathml"),
     ("notation.*", "functions", "layout", "report", "naming", "results"),
-    ("rewrite", "pictures.*"),
+    ("rewrite", "matrices.*", "pictures.*"),
     ("pages.*",),
     ("contraction", "shapes", "validate"),
     ("exhaustive", "maximum", "ranges", "recurrence", "tensor"),
     ("rules.*", "targets.*", "fast.*", "expressions", "initial", "share", "sympify", "notebook"),
-    ("hoisting", "derivative", "quotients"),
+    ("hoisting", "derivative", "quotients", "costs"),
     ("looping",),
     ("known", "masks"),
     ("declare", "normalise", "differentiate", "simplify", "stabilise", "lower", "emit"),
@@ -33,8 +33,8 @@ LAYERS = (
     ("direct",),
     ("evaluate",),
     ("sample",),
-    ("invoke", "reference"),
-    ("verify", "verify_step", "explain.*", "files"),
+    ("oracle", "invoke", "reference", "exact.*"),
+    ("ulps", "verify", "verify_step", "explain.*", "files"),
     ("documents",),
     ("pipeline", "model_file"),
     ("",),  # symbp itself: what a user imports
@@ -50,9 +50,11 @@ KNOW_THE_STAGES = {"pipeline", "model_file", "", "update"}
 # Imports inside functions, each for a reason.
 DELAYED_IMPORTS = {
     "cli": "help and complaints about the command line need not wait for SymPy and rich",
+    "declare": "pages and their templates, which a notebook alone needs",
     "terminal": "rich, which a display on a terminal alone needs",
     "numbers": "mpmath, which extreme inputs alone need",
     "pages.mathml": "latex2mathml, which pages alone need",
+    "pages.templates": "jinja2, which documents alone need",
     "pictures.slots": "igraph, which pictures alone need",
 }
 

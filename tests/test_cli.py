@@ -10,7 +10,6 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -219,23 +218,42 @@ def test_both_files_are_written_or_neither(
 ) -> None:
     path = model(GOOD + LOSS + "\n")
     folder = Path("generated")
-    folder.mkdir()
-    (folder / "small.py").write_text("mine", encoding="utf-8")
+    assert main(["derive", str(path)]) == 0
+    before = (folder / "small.py").read_bytes()
+    capsys.readouterr()
     if obstacle == "folder":
+        (folder / "small.tex").unlink()
         (folder / "small.tex").mkdir()
     else:
-        write = Path.write_text
+        synced = os.fsync
 
-        def fill_up(target: Path, *given: Any, **options: Any) -> int:
-            if "small.tex" in target.name:
-                raise OSError(errno.ENOSPC, "No space left on device", str(target))
-            return write(target, *given, **options)
+        def fill_up(descriptor: int) -> None:
+            synced(descriptor)
+            if any(".small.tex." in p.name for p in folder.iterdir()):
+                raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(Path, "write_text", fill_up)
-    line = complaint(capsys, "derive", str(path))
+        monkeypatch.setattr(os, "fsync", fill_up)
+    line = complaint(capsys, "derive", str(path), "--optimizer", "adam")
     assert line.startswith("generated/small.tex: error: ")
-    assert (folder / "small.py").read_text(encoding="utf-8") == "mine"
-    assert {p.name for p in folder.iterdir()} <= {"small.py", "small.tex"}
+    assert (folder / "small.py").read_bytes() == before
+    assert {p.name for p in folder.iterdir()} == {"small.py", "small.tex"}
+
+
+def test_an_edited_file_is_not_overwritten_without_a_word(model: Write, capsys: Capture) -> None:
+    path = str(model(GOOD + LOSS + "\n"))
+    assert main(["derive", path]) == 0
+    before = {p: p.read_bytes() for p in Path("generated").iterdir()}
+    assert main(["derive", path]) == 0
+    edited = Path("generated/small.py")
+    edited.write_bytes(before[edited] + b"# mine\n")
+    capsys.readouterr()
+    line = complaint(capsys, "derive", path)
+    assert line == (
+        "generated/small.py: error: is not as symbp wrote it; --force, or force=True, overwrites it"
+    )
+    assert edited.read_bytes() == before[edited] + b"# mine\n"
+    assert main(["derive", path, "--force"]) == 0
+    assert {p: p.read_bytes() for p in Path("generated").iterdir()} == before
 
 
 def test_no_mistake_overwrites(model: Write, capsys: Capture) -> None:
@@ -280,7 +298,13 @@ def test_latex_and_show(model: Write, capsys: Capture) -> None:
     assert document.startswith("\\documentclass") and document.rstrip().endswith("\\end{document}")
 
     assert main(["show", path, "--format", "tex", "-o", "out/small.tex"]) == 0
-    assert Path("out/small.tex").read_text(encoding="utf-8").rstrip() == document.rstrip()
+    written = Path("out/small.tex").read_text(encoding="utf-8")
+    assert written.partition("\n")[2].rstrip() == document.rstrip()
+    assert main(["show", path, "--format", "tex", "-o", "out/small.tex"]) == 0
+    Path("out/small.tex").write_text(written + "mine", encoding="utf-8")
+    complaint(capsys, "show", path, "--format", "tex", "-o", "out/small.tex")
+    assert main(["show", path, "--format", "tex", "-o", "out/small.tex", "--force"]) == 0
+    assert Path("out/small.tex").read_text(encoding="utf-8") == written
 
     assert main(["show", path]) == 0
     assert "∂L/∂W1[a,j] = " in capsys.readouterr().out
@@ -301,6 +325,7 @@ def test_a_file_has_the_form_of_its_suffix(suffix: str, model: Write, capsys: Ca
     assert main(["show", path, "-o", f"new/small.{suffix}"]) == 0
     assert capsys.readouterr().out == ""
     text = Path(f"new/small.{suffix}").read_text(encoding="utf-8")
+    text = text if suffix == "txt" else text.partition("\n")[2]  # without its digest
     assert text.startswith(BEGINNINGS[suffix])
     if suffix != "txt":
         assert main(["show", path, "--format", suffix]) == 0

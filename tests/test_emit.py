@@ -48,13 +48,13 @@ def given(name: str, *indices: Any, **more: Any) -> Declaration:
     return Declaration(name, "input", indices, **more)
 
 
-def body(reads: str, *steps: str | tuple[str, ...]) -> Body:
+def body(reads: str, *steps: str | tuple[str, ...], batch: tuple[str, ...] = ()) -> Body:
     """A body from statements, or (formula, shape, statements…)."""
     lines = [
         Line("", "", (step,)) if isinstance(step, str) else Line(step[0], step[1], step[2:])
         for step in steps
     ]
-    return Body(tuple(lines), tuple(reads.split()))
+    return Body(tuple(lines), tuple(reads.split()), batch=batch)
 
 
 def module(**fields: Any) -> Module:
@@ -113,7 +113,7 @@ MLP = module(
     cache=("x", "t", "h1", "y", "n"),
     backward=body("W2 x t h1 y n", *BACKWARD),
     gradients=(("W1", "dW1"), ("b1", "db1"), ("W2", "dW2"), ("b2", "db2")),
-    predict=body("W1 b1 W2 b2 x", *PREDICT),
+    predict=body("W1 b1 W2 b2 x", *PREDICT, batch=("n",)),
 )
 # y[s] = (w x[s] + b[s]) lam, with a scalar parameter, a constant, and an output that aliases nothing
 LAYER = module(
@@ -202,9 +202,13 @@ def test_tables() -> None:
     assert layer.PARAMETERS == {"w": ()}
 
 
-def test_an_empty_batch_passes_the_checks() -> None:
+def test_an_empty_batch_is_predicted_and_no_other_axis_is_empty() -> None:
     params, x, t = problem(batch=0)
     assert mlp.predict(params, x).shape == (0, 4)
+    with pytest.raises(ValueError, match="x: axis 0, of size n, is empty"):
+        mlp.forward(params, x, t)
+    with pytest.raises(ValueError, match="b1: axis 0, of size h, is empty"):
+        mlp.predict(params | {"b1": np.zeros(0)}, x)
 
 
 def test_nan_passes_on() -> None:

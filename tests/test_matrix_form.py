@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
-from sympy import Add, Expr, Ge, Gt, Idx, Integer, Mul, Pow, Symbol, exp, log, sqrt, tanh
+from sympy import Abs, Add, Expr, Ge, Gt, Idx, Integer, Mul, Pow, Symbol, exp, log, sqrt, tanh
 
 from symbp import derive
 from symbp.ir import matrix as m
-from symbp.ir.functions import Largest
+from symbp.ir.functions import Largest, SafeInverse
 from symbp.ir.nodes import Cases, Delta, Entry, Head, Iverson, Reduce, Slope, free_indices, size_of
 from symbp.ir.program import unshifted
 from symbp.matrices import matrix_form
@@ -168,12 +168,12 @@ def assert_equal(form: m.MatrixForm, indices: tuple[Idx, ...], expr: Expr, place
 
 
 n, d, k = (Symbol(name, integer=True, positive=True) for name in "ndk")
-s, r, j, l, i, c = (Idx(name, size) for name, size in zip("srjlic", (n, n, d, d, k, k)))
+s, r, j, o, i, c = (Idx(name, size) for name, size in zip("srjoic", (n, n, d, d, k, k)))
 AXES = {
     "x": (s, j),
     "g": (s, i),
     "W": (i, j),
-    "A": (j, l),
+    "A": (j, o),
     "u": (j,),
     "v": (i,),
     "q": (s,),
@@ -199,7 +199,7 @@ CASES = {
     "y = 𝟏ᵀ q": ((), total(at("q"), s)),
     "y = v uᵀ": ((i, j), at("v") * at("u")),
     "y = (1 / n) v uᵀ": ((i, j), at("v") * at("u") / n),
-    "y = uᵀ A u": ((), total(at("A") * at("u") * at("u", l), j, l)),
+    "y = uᵀ A u": ((), total(at("A") * at("u") * at("u", o), j, o)),
     "y = diag(v) W": ((i, j), at("v") * at("W")),
     "y = W diag(u)": ((i, j), at("u") * at("W")),
     "y = x diag(u) Wᵀ": ((s, i), total(at("x") * at("u") * at("W"), j)),
@@ -210,7 +210,7 @@ CASES = {
     "y = −⟨x, log(x)⟩": ((), -total(at("x") * log(at("x")), s, j)),
     "y = max(0, x)": ((s, j), Largest(0, at("x"))),
     "y = diag(exp(g) 𝟏)⁻¹ exp(g)": ((s, i), exp(at("g")) / total(exp(at("g", s, c)), c)),
-    "y = diag(u) − u uᵀ": ((j, l), at("u") * (Delta(j, l) - at("u", l))),
+    "y = diag(u) − u uᵀ": ((j, o), at("u") * (Delta(j, o) - at("u", o))),
     "y = x u + p 𝟏": ((s,), total(at("x") * at("u"), j) + at("p")),
     "y = tanh(W u)": ((i,), tanh(total(at("W") * at("u"), j))),
     "y[s] = g[s] − 𝐞[w[s]]": ((s, i), at("g") - Delta(i, Entry("w", s))),
@@ -255,6 +255,22 @@ def test_latex() -> None:
     adjoints = {"dz1": "z1", "dW": "W"}
     assert matrix_latex(form.left, adjoints) == r"\bar{W}"
     assert matrix_latex(form.right, adjoints) == r"\bar{z}^{(1)\top}\, x^{(1)}"
+    expr = total(Iverson(Gt(Entry("z1", s, i), 0)) * at("x"), s)
+    form = matrix_form("y", (i, j), expr)
+    assert form is not None
+    assert matrix_latex(form.right) == r"\mathbf{1}\bigl[z^{(1)} > 0\bigr]^{\top}\, x"
+
+
+def test_marks_that_mean_something_else_of_matrices() -> None:
+    """|A| is a determinant, A⁺ the pseudo-inverse, and A² is A A: entry by entry they are written otherwise."""
+    for function, text in (
+        (Abs, "abs(W) u"),
+        (SafeInverse, "W^∘(+) u"),
+        (lambda e: e**2, "W^∘2 u"),
+    ):
+        form = matrix_form("y", (i,), total(function(at("W")) * at("u"), j))
+        assert form is not None
+        assert matrix_text(form.right) == text
 
 
 @pytest.mark.parametrize(
@@ -274,9 +290,9 @@ def test_no_form_is_forced(indices: tuple[Idx, ...], expr: Expr) -> None:
 
 def test_three_matrices_that_meet_at_an_index_have_no_form() -> None:
     three = at("W") * at("x") * at("A")
-    assert matrix_form("y", (i, s), total(three, j, l)) is not None  # A 1 is a vector
-    beyond = Entry("B", s, l) * Entry("C", i, s)
-    assert matrix_form("y", (i, l), total(three * beyond, j, s)) is None
+    assert matrix_form("y", (i, s), total(three, j, o)) is not None  # A 1 is a vector
+    beyond = Entry("B", s, o) * Entry("C", i, s)
+    assert matrix_form("y", (i, o), total(three * beyond, j, s)) is None
 
 
 def test_a_recurrence_has_a_form_at_each_step() -> None:
@@ -330,7 +346,7 @@ def test_zoo(name: str) -> None:
 @lru_cache
 def entries() -> st.SearchStrategy[Expr]:
     """Entries of any tensor at any indices, two over each size, now and then one entry of a function."""
-    over = {size: [x for x in (s, r, j, l, i, c) if size_of(x) == size] for size in (n, d, k)}
+    over = {size: [x for x in (s, r, j, o, i, c) if size_of(x) == size] for size in (n, d, k)}
     plain = st.sampled_from(sorted(AXES)).flatmap(
         lambda name: st.tuples(*(st.sampled_from(over[size_of(a)]) for a in AXES[name])).map(
             lambda places: Entry(name, *places)
@@ -338,7 +354,7 @@ def entries() -> st.SearchStrategy[Expr]:
     )
     functions = st.sampled_from([exp, tanh, sqrt, lambda e: e**2, lambda e: 1 / e, lambda e: 1 - e])
     masks = plain.map(lambda e: Iverson(Gt(e, 0.5)))
-    deltas = st.sampled_from([Delta(s, r), Delta(j, l), Delta(i, c)])
+    deltas = st.sampled_from([Delta(s, r), Delta(j, o), Delta(i, c)])
     applied = st.tuples(functions, plain).map(lambda pair: pair[0](pair[1]))
     return st.one_of(plain, plain, plain, applied, applied, masks, deltas)
 
@@ -362,7 +378,7 @@ def formulas(free: tuple[Idx, ...]) -> st.SearchStrategy[Expr]:
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_random_formulas(data: st.DataObject, places: Places) -> None:
-    free = data.draw(st.sampled_from([(), (s,), (j,), (s, i), (i, j), (j, l), (s, r)]))
+    free = data.draw(st.sampled_from([(), (s,), (j,), (s, i), (i, j), (j, o), (s, r)]))
     expr = data.draw(formulas(free))
     form = matrix_form("y", free, expr)
     event("a form" if form else "none")

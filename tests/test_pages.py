@@ -102,7 +102,8 @@ def test_a_page_is_well_formed_and_whole(name: str) -> None:
     text = derived(name).html
     page = check_page(text)
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
-    assert page.tags["h1"] == page.tags["title"] == page.tags["nav"] == page.tags["main"] == 1
+    assert page.tags["h1"] == page.tags["nav"] == page.tags["main"] == 1
+    assert text.partition("</head>")[0].count("<title>") == 1  # others are of parts of a picture
     assert "\\" not in page.text.replace("\\n", ""), "LaTeX that was not converted"
     assert derived(name).document("html") == text
 
@@ -198,10 +199,22 @@ def test_a_wide_piece_is_cut_further() -> None:
     assert all(p.startswith(r"\cdot ") for p in pieces[1:])
 
 
+def test_a_condition_breaks_at_its_relations() -> None:
+    condition = (
+        r"\bigl[\mathrm{first} + \mathrm{second} = \mathrm{third} \land \mathrm{fourth} > 0\bigr]"
+    )
+    pieces = display.pieces(condition, 14)
+    assert [p.split(" ")[0] for p in pieces[1:]] == ["+", "=", r"\land"]
+    assert display.pieces("a = b", 1) == ["a = b"], (
+        "outside brackets a relation holds an equation together"
+    )
+
+
 def test_signs_are_set_as_latex_sets_them() -> None:
     assert "<mo>=</mo>" in mathml(r"{} = a") and "<mrow />" in mathml(r"{} = a")
     assert "<msup>" not in mathml("s'")
     assert "<mi>loss</mi>" in mathml(r"\mathrm{loss}")
+    assert "<mtext>größe_</mtext>" in mathml(r"\text{größe\_}")
     assert "<munder>" in mathml(r"\max_{c} z", block=True)
     assert "<mo><" not in mathml(r"a \mathbin{\big/} b").replace("</mo><", "")
 

@@ -43,7 +43,7 @@ def derivation(model: Path) -> Derivation:
 def test_derived_again_it_is_what_generated_holds(
     model: Path, tmp_path: Path, update_generated: bool
 ) -> None:
-    paths = derivation(model).write(GENERATED if update_generated else tmp_path)
+    paths = derivation(model).write(GENERATED if update_generated else tmp_path, force=True)
     assert [path.name for path in paths] == [f"{model.stem}.py", f"{model.stem}.tex"]
     for path in paths:
         golden = GENERATED / path.name

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from sympy import Basic, Expr
 
+from symbp.costs import cost, cost_as_written
+from symbp.explain.author import Author, listed
 from symbp.explain.repeats import WORTH, Repeats
-from symbp.explain.view import Author, listed
 from symbp.ir.nodes import Entry, Index, Reduce, substitute, tensors_of, transform
 from symbp.ir.program import Adjoint, Partial
 from symbp.naming import fresh_index, standard_names
@@ -48,16 +49,31 @@ def _derived(
     yield from _paths(author, a)
     left = author.tensor(a.name, a.indices)
     rule = _chain_rule(author, a, partials)
-    rows = list(author.chained("" if rule else left, a.chain, a.steps, a.expr))
+    rows = list(author.chained("" if rule else left, a.chain, a.steps, a.expr, derived=True))
+    rows = list(_priced(author, a, rows))
     forms = (a.chain, *(step.after for step in a.steps))
     if len(rows) > WORTH and (earlier := repeats.earlier(left, forms)) is not None:
         rows = [replace(rows[-1], note=f"as {author.write.inline(earlier)}")]
     why = author.told("chain rule", "∂L/∂z = Σ ∂L/∂y ∂y/∂z over all y that read z")
-    first = [Row(left, rule, why)] if rule else []
-    yield Display((*first, *rows, *_of_next_step(author, a)))
+    first = [Row(left, rule, why, checked=author.view.checked > 0)] if rule else []
+    yield Display((*first, *rows, *_of_next_step(author, a), *author.aside(a.name)))
     yield from _beginning(author, a)
     if code := author.view.code.get(a.name):
         yield Code(code)
+
+
+def _priced(author: Author, a: Adjoint, rows: Sequence[Row]) -> Iterator[Row]:
+    """The chain rule as it stands costs what all its sums do; from then on, what the formula is computed by."""
+    forms = [a.chain, *(step.after for step in a.steps)]
+    costs = [cost_as_written(a.indices, a.chain, author.shared)]
+    costs += [cost(a.indices, form, author.shared, of=a.tensor) for form in forms[1:]]
+    found = {author.formula(form): c for form, c in zip(forms, costs)}
+    shown = None
+    for row in rows:
+        now = found.get(row.right)
+        same = now is None or shown is not None and now.order == shown.order
+        yield row if same or now is None else replace(row, cost=author.price(now))
+        shown = now or shown
 
 
 def _paths(author: Author, a: Adjoint) -> Iterator[Block]:
@@ -78,7 +94,9 @@ def _paths(author: Author, a: Adjoint) -> Iterator[Block]:
 
 
 def _of_next_step(author: Author, a: Adjoint) -> Iterator[Row]:
-    """The adjoint as a recurrence: what the next step adds in terms of that step's own adjoints."""
+    """The adjoint of a state as a recurrence: what the next step adds in terms of that step's own adjoints."""
+    if a.tensor not in {s.source for s in author.program.shifts}:
+        return
     found = {b.name: b for b in author.adjoint.shifts}
     adds = {x.name: x for x in author.adjoint.adjoints}
 

@@ -49,7 +49,7 @@ def longest_chain(adjoint: AdjointProgram, write: Notation) -> Chain | None:
     """The chain rule along the longest path, within a step, from the loss (or an output) to what is asked for.
 
     Of equally long paths it is the one through the equations that come first. None where nothing that is asked for
-    leads to the loss.
+    leads to the loss. That of a layer begins with the adjoint of an output, which is given.
     """
     program = adjoint.program
     ends = {end: tensor for tensor, end in program.ends.items()}
@@ -66,10 +66,11 @@ def longest_chain(adjoint: AdjointProgram, write: Notation) -> Chain | None:
     if len(found) < 2:
         return None
     factors = [_symbol(above, below, adjoint, write) for above, below in zip(found, found[1:])]
-    first, last = (_bare(found[k], adjoint, write) for k in (0, -1))
     if program.loss is None:
-        factors.insert(0, write.partial(write.loss, first))
-    return Chain(write.partial(write.loss, last), tuple(factors), found)
+        names = adjoint.adjoint_names()
+        last, first = (write.formula(Entry(names[found[k]])) for k in (-1, 0))
+        return Chain(last, (first, *factors), found)
+    return Chain(_symbol(program.loss, found[-1], adjoint, write), tuple(factors), found)
 
 
 def _edges(adjoint: AdjointProgram, write: Notation) -> Iterator[Edge]:

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from sympy import Expr
 
+from symbp.costs import cost, jacobian
+from symbp.explain.author import Author, grouped
 from symbp.explain.repeats import WORTH, Repeats
-from symbp.explain.view import Author, grouped
 from symbp.ir.network import Equation
-from symbp.ir.nodes import tensors_of
+from symbp.ir.nodes import entries, tensors_of
 from symbp.ir.program import Partial
 from symbp.naming import standard_names
 from symbp.pages.blocks import Block, Display, Prose, Row, Section
@@ -43,7 +44,7 @@ def _described(author: Author, brief: bool) -> Iterator[tuple[Equation, list[Blo
         blocks += _boundary(author, eq.name)
         if not brief:
             rows = [r for p in partials.get(eq.name, ()) for r in _partial(author, p, repeats)]
-            blocks += [Display(tuple(rows))] * bool(rows)
+            blocks += [Display(tuple(rows), loose=True)] * bool(rows)
         yield eq, blocks
         for other in _introduced(last, added):
             shown = Row(author.tensor(other.name, other.indices), author.formula(other.expr))
@@ -59,7 +60,9 @@ def _stated(author: Author, eq: Equation, last: Expr, brief: bool) -> Iterator[R
     if brief:
         yield Row(left, author.formula(first))
     else:
-        yield from author.chained(left, first, steps, last)
+        price = author.price(cost(eq.indices, eq.expr, author.shared))
+        stated, *rewritten = author.chained(left, first, steps, last)
+        yield from (replace(stated, cost=price), *rewritten, *author.aside(eq.name))
 
 
 def _introduced(expr: Expr, added: dict[str, Equation]) -> Iterator[Equation]:
@@ -88,11 +91,22 @@ def _partial(author: Author, p: Partial, repeats: Repeats) -> Iterator[Row]:
     ]
     left = author.partial(p)
     first, last = _met(author, p, p.derived), _met(author, p, p.expr)
-    rows = list(author.chained(left, first, steps, last))
+    rows = list(author.chained(left, first, steps, last, derived=True))
     forms = (first, *(step.after for step in steps))
     if len(rows) > WORTH and (earlier := repeats.earlier(left, forms)) is not None:
-        rows = [Row(left, rows[-1].right, f"as {author.write.inline(earlier)}")]
+        rows = [replace(rows[-1], left=left, note=f"as {author.write.inline(earlier)}")]
+    if _is_spread(p, last):
+        price = author.price(jacobian(p, author.shared)[1])
+        rows[-1] = replace(rows[-1], cost=f"as an array {price}")
     yield from rows
+
+
+def _is_spread(p: Partial, expr: Expr) -> bool:
+    """Whether the partial as an array has more entries, where they can differ from 0, than any tensor it is made of."""
+    above = set(p.output_indices).difference(p.diagonal.values())
+    below = set(p.input_indices).difference(p.diagonal)
+    made = any(above | below <= set(e.indices) for e in entries(expr))
+    return bool(above) and bool(below) and not made
 
 
 def _met(author: Author, p: Partial, expr: Expr) -> Expr:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sympy import Expr, Number
+from sympy import Expr
 
 from symbp.ir.nodes import Entry, Index
 
@@ -257,13 +257,15 @@ def scaled(factor: Expr, scalars: tuple[Matrix, ...], matrix: Matrix) -> Matrix:
 
 def is_number(matrix: Matrix) -> bool:
     """Whether it is a number, which stands for itself in each entry of a sum."""
-    return isinstance(matrix, Scalar) and isinstance(matrix.value, Number)
+    return isinstance(matrix, Scalar) and bool(matrix.value.is_number)
 
 
 def raised(matrix: Matrix, exponent: Expr) -> Matrix:
     """Each entry to a power."""
     if exponent == 1:
         return matrix
+    if isinstance(matrix, Scalar):
+        return Scalar(value=matrix.value**exponent)
     if isinstance(matrix, Power) and exponent == -1:
         return raised(matrix.parts[0], -matrix.exponent)
     return Power((matrix,), exponent=exponent)

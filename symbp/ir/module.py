@@ -67,6 +67,7 @@ class Body:
     ]  # parameters, inputs, constants, sizes, adjoint seeds or forward values, in a fixed order
     places: tuple[Place, ...] = ()  # what it reads at, once each; to be checked before it runs
     gathers: tuple[Gather, ...] = ()  # the same of integer tensors
+    batch: tuple[str, ...] = ()  # the sizes that may be 0
     arrays: Arrays | None = None  # of the fast style alone
 
 

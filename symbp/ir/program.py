@@ -84,7 +84,10 @@ class Program:
     loss: str | None
     outputs: tuple[str, ...]
     indices: tuple[Index, ...]  # the user's indices, to name derived sums with
-    trace: tuple[Step, ...] = ()
+    origin: tuple[
+        Step, ...
+    ] = ()  # from the equations as declared, plain SymPy, to those stated here
+    trace: tuple[Step, ...] = ()  # from those to `equations`
     shifts: tuple[Shift, ...] = ()
     ends: Mapping[str, str] = field(default_factory=dict)  # recurrent tensor -> its last step
     fixed: frozenset[str] = frozenset()  # tensors that the result does not depend on
@@ -194,7 +197,8 @@ class Partial:
     derived: Expr  # as it leaves the derivative, every δ still there
     expr: Expr  # inner δ contracted, and in terms of forward values where that is shorter
     terms: tuple[tuple[Expr, Expr], ...]  # the same as (product of δ, coefficient) pairs
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = ()  # from `derived` to `expr`
+    origin: tuple[Step, ...] = ()  # from the equation to `derived`
 
     @property
     def diagonal(self) -> dict[Index, Index]:
@@ -222,7 +226,8 @@ class Adjoint:
     paths: tuple[str, ...]  # the equations that read z: more than one is a fan-out
     chain: Expr  # the chain rule: Σ over paths Σ_I ∂L/∂y[I] ∂y[I]/∂z[J], over those I where the partial is not 0
     expr: Expr  # contracted and simplified
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = ()  # from `chain` to `expr`
+    origin: tuple[Step, ...] = ()  # from ∂L/∂z to `chain`
 
 
 @dataclass(frozen=True)
@@ -245,6 +250,11 @@ class AdjointProgram:
         return {seed: o for o, seed in self.seeds.items()} | {
             a.name: a.tensor for a in self.adjoints
         }
+
+    def steps(self) -> tuple[Step, ...]:
+        """Every step of differentiation and simplification, partials first, each in order."""
+        owners: tuple[Partial | Adjoint, ...] = (*self.partials, *self.adjoints)
+        return tuple(step for x in owners for step in (*x.origin, *x.steps))
 
     def with_adjoints(self, adjoints: tuple[Adjoint, ...]) -> AdjointProgram:
         return replace(self, adjoints=adjoints)

@@ -22,6 +22,7 @@ from symbp.ir.nodes import (
     walk,
 )
 from symbp.ir.program import AdjointProgram, Shift, check_expression
+from symbp.ir.trace import Step
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class Schedule:
     cache: tuple[
         str, ...
     ]  # what backward reads of forward: values, inputs, constants, sizes; never parameters
+    trace: tuple[Step, ...] = ()  # from equations and adjoints to what each line computes
 
 
 def arrays(body: Iterable[Statement]) -> dict[str, tuple[Index, ...]]:
@@ -176,6 +178,40 @@ def _mentioned(body: Iterable[Statement]) -> Iterator[tuple[str, bool]]:
             if isinstance(statement, Displace):
                 yield from ((shift.source, False), (statement.like, False), (shift.name, True))
         yield from ((size.name, False) for size in sorted(sizes, key=str))
+
+
+def batch_sizes(body: Iterable[Statement]) -> tuple[str, ...]:
+    """The sizes that only say how many results are alike, and so may be 0.
+
+    Nothing is reduced over their indices, stepped along them, read at places computed from them, or computed from them.
+    """
+    alike: set[Index] = set()
+    other: set[Index] = set()
+    numbers: set[str] = set()
+    for statement in _flat(body):
+        if isinstance(statement, Assign):
+            nodes = [n for e in (statement.expr, *statement.places) for n in walk(e)]
+            places = [p for n in nodes if isinstance(n, Entry) for p in n.indices]
+            alike |= {n for n in nodes if isinstance(n, Idx)}
+            other |= {i for n in nodes if isinstance(n, Reduce) for i in n.indices}
+            other |= {i for p in places if not isinstance(p, (Idx, Entry)) for i in free_indices(p)}
+            numbers |= {n.name for n in nodes if isinstance(n, Symbol)}
+        elif isinstance(statement, Repeat):
+            other.add(statement.index)
+        elif isinstance(statement, (Displace, Fill)):
+            other.add(statement.shift.over)
+    sizes = {size_of(i) for i in alike}
+    numbers |= {s.name for i in other for s in size_of(i).free_symbols}
+    numbers |= {s.name for size in sizes if not size.is_Symbol for s in size.free_symbols}
+    return tuple(sorted({size.name for size in sizes if size.is_Symbol} - numbers))
+
+
+def _flat(body: Iterable[Statement]) -> Iterator[Statement]:
+    """Every statement, loops before what is in them."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, Repeat):
+            yield from _flat(statement.body)
 
 
 def symbols_of(assign: Assign) -> tuple[str, ...]:

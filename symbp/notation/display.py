@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 
-LINE = 80.0  # glyphs of average width across the text of a page
+LINE = 83.0  # glyphs of average width across the text of a page
 SHORT_LINE = 3.0  # what an empty line costs where a formula is broken; one pair of brackets costs 2
 
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\s+|.", re.DOTALL)
@@ -21,15 +22,19 @@ _WIDTHS = {
     r"\lfloor": 0.8, r"\rfloor": 0.8, r"\lceil": 0.8, r"\rceil": 0.8,
     r"\sum": 3.0, r"\prod": 2.6, r"\infty": 2.0, r"\bigl": 0.2, r"\bigr": 0.2, r"\Bigl": 0.5, r"\Bigr": 0.5,
     r"\big": 0.2, r"\mathbin": 1.0,
-    r"\biggl": 0.8, r"\biggr": 0.8, r"\quad": 2.0, r"\{": 1.0, r"\}": 1.0, "&": 2.0, "$": 0.0, "m": 1.6, "w": 1.4,
-    **dict.fromkeys(["+", "-", "=", "<", ">", r"\le", r"\ge", r"\ne", r"\cdot", r"\land", r"\lor"], _WIDE),
+    r"\biggl": 0.8, r"\biggr": 0.8, r"\quad": 2.0, r"\qquad": 4.0,
+    r"\{": 1.0, r"\}": 1.0, "&": 2.0, "$": 0.0, "m": 1.6, "w": 1.4,
+    **dict.fromkeys(["+", "-", "=", "<", ">", r"\checked", r"\le", r"\ge", r"\ne", r"\cdot", r"\land", r"\lor"], _WIDE),
     **dict.fromkeys([r"\bar", r"\overline", r"\hat", r"\widehat", r"\tilde", r"\widetilde"], 0.0),
     **dict.fromkeys([r"\mathrm", r"\mathcal", r"\text", r"\operatorname"], 0.0),
     **dict.fromkeys([r"\sin", r"\cos", r"\tan", r"\log", r"\exp", r"\max", r"\min"], 3.3),
     **dict.fromkeys([r"\sinh", r"\cosh", r"\tanh"], 4.3),
 }  # fmt: skip
 _HEIGHTS = {"^": 1.25, r"\sum": 1.9, r"\prod": 1.9, r"\max_": 1.5, r"\biggl": 1.8, r"\Bigl": 1.5}
-_OPERATORS = ("+", "-", r"\mathbin")
+_RELATIONS = ("=", "<", ">", r"\le", r"\ge", r"\ne", r"\land", r"\lor")
+OPERATORS = ("+", "-", r"\mathbin", *_RELATIONS)
+"""What a line after a break begins with, besides the dot of a product."""
+
 _OPENING = {"(", "[", r"\lvert", r"\lfloor", r"\lceil"}
 _CLOSING = {")", "]", r"\rvert", r"\rfloor", r"\rceil"}
 
@@ -70,7 +75,7 @@ def lines(formula: str, limit: float = LINE) -> list[str]:
             break
         end, start = chosen
         found.append(formula[:end])
-        operator = "" if formula.startswith(_OPERATORS, start) else r"\cdot "
+        operator = "" if formula.startswith(OPERATORS, start) else r"\cdot "
         formula = operator + formula[start:]
     return [*found, formula]
 
@@ -99,21 +104,29 @@ def _best_break(formula: str, limit: float) -> tuple[int, int] | None:
     return best
 
 
-def _breaks(formula: str) -> Iterator[tuple[int, int, int]]:
+def _breaks(formula: str) -> Iterator[tuple[float, int, int]]:
     """(rank, end of the line before, start of the line after) wherever the formula may be broken."""
-    braces = brackets = position = 0
-    for token in _TOKEN.findall(formula):
+    tokens = _TOKEN.findall(formula)
+    braces = position = 0
+    brackets = -min(accumulate(map(_depth, tokens), initial=0))  # those open before a rest
+    for token in tokens:
         braces += (token in ("{", r"\begin")) - (token in ("}", r"\end"))
-        brackets += (token in _OPENING) - (token in _CLOSING)
+        brackets += _depth(token)
         spaced = formula[position - 1 : position] == " " and position > 1
         after = position + len(token)
         if braces == 0 and spaced and token in "+-" and formula[after : after + 1] == " ":
             yield 2 * brackets, position - 1, position
+        elif braces == 0 and spaced and brackets and token in _RELATIONS:
+            yield 2 * brackets - 0.5, position - 1, position
         elif braces == 0 and token == r"\,":
             yield 2 * brackets + 1, position, after + 1
         elif braces == 0 and spaced and token == r"\mathbin":
             yield 2 * brackets + 1, position - 1, position
         position = after
+
+
+def _depth(token: str) -> int:
+    return (token in _OPENING) - (token in _CLOSING)
 
 
 class _Tokens:

@@ -96,6 +96,10 @@ class _Matrices(ABC):
     @abstractmethod
     def transpose(self, text: str) -> str: ...
 
+    def transposed_tensor(self, text: str) -> str:
+        """The transpose of a tensor, from its name and places."""
+        return self.transpose(text)
+
     @abstractmethod
     def raised(self, base: str, exponent: str) -> str:
         """The power of a matrix."""
@@ -159,7 +163,10 @@ class _Matrices(ABC):
 
     @part.register
     def _(self, matrix: Transpose) -> _Part:
-        return self.transpose(self.within(matrix.parts[0], _Level.ATOM)), _Level.POWER
+        (part,) = matrix.parts
+        if isinstance(part, Tensor):
+            return self.transposed_tensor(self.part(part)[0]), _Level.POWER
+        return self.transpose(self.within(part, _Level.ATOM)), _Level.POWER
 
     @part.register
     def _(self, matrix: Product) -> _Part:
@@ -230,11 +237,10 @@ class _Matrices(ABC):
         parts = [self(p) for p in matrix.parts]
         if name in ("max", "min"):
             parts = [self(p) for p in sorted(matrix.parts, key=lambda p: p.axes != SCALAR)]
-        if issubclass(matrix.function, (Abs, Magnitude)):
-            return self.write.absolute(parts[0]).text, _Level.ATOM
         if issubclass(matrix.function, SafeInverse):
-            base = Piece(self.within(matrix.parts[0], _Level.ATOM))
-            return self.write.inverse(base).text, _Level.POWER
+            base = self.within(matrix.parts[0], _Level.ATOM)
+            return self.power(base, "+"), _Level.POWER
+        name = "abs" if issubclass(matrix.function, (Abs, Magnitude)) else name
         return self.write.function(name, parts).text, _Level.ATOM
 
     @part.register
@@ -296,19 +302,23 @@ class _LatexMatrices(_Matrices):
     OVER = r" \mathbin{\oslash} "
 
     def tensor(self, tensor: Tensor) -> _Part:
-        return self.write.entry(_slice(tensor)).text, _Level.ATOM
+        piece = self.write.entry(_slice(tensor))
+        return piece.text, _LEVELS[piece.level]
 
     def transpose(self, text: str) -> str:
-        """W^{(1)\top}: the number of the layer and the sign stand together."""
-        numbered, found = re.subn(r"^([^\s(]*\^\{\(\d+\))\}", r"\1\\top}", text)
-        return numbered if found else rf"{text}^{{\top}}"
+        return rf"{text}^{{\top}}"
+
+    def transposed_tensor(self, text: str) -> str:
+        r"""W^{(1)\top}: the number of a layer and the sign stand together."""
+        numbered, found = re.subn(r"^([^_]*\^\{\(\d+\))\}", r"\1\\top}", text)
+        if found:
+            return numbered
+        return self.transpose(self.write.brackets(text) if "^" in text else text)
 
     def raised(self, base: str, exponent: str) -> str:
         return f"{base}^{{{exponent}}}"
 
     def power(self, base: str, exponent: str) -> str:
-        numbered = re.search(r"\^", base) and not base.endswith(")")
-        base = f"{{{base}}}" if numbered else base
         return rf"{base}^{{\circ {exponent}}}"
 
     def subscript(self, text: str, place: str) -> str:
@@ -337,9 +347,8 @@ class _TextMatrices(_Matrices):
         return f"{text}ᵀ"
 
     def raised(self, base: str, exponent: str) -> str:
-        return (
-            f"{base}^({exponent})" if "/" in exponent else base + exponent.translate(_SUPERSCRIPT)
-        )
+        whole = "/" not in exponent
+        return base + exponent.translate(_SUPERSCRIPT) if whole else f"{base}^({exponent})"
 
     def power(self, base: str, exponent: str) -> str:
         return f"{base}^∘{exponent}" if exponent.isdigit() else f"{base}^∘({exponent})"

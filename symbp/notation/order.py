@@ -96,14 +96,14 @@ class Order:
     def _key(self, expr: Basic) -> Key:
         if expr.is_number:
             value = float(expr) if expr.is_Number and expr.is_extended_real else 0.0
-            return NUMBER, _natural(str(expr)), value, ()
+            return NUMBER, natural(str(expr)), value, ()
         if isinstance(expr, Pow):
             rank, *rest = self.key(expr.base)
             return max(rank, SCALAR), *rest, self.key(expr.exp)
         if isinstance(expr, (Symbol, Idx)):
-            return SCALAR, _natural(expr.name), 0.0, ()
+            return SCALAR, natural(expr.name), 0.0, ()
         rank, name, args = self._node(expr)
-        return rank, _natural(name), 0.0, tuple(self.key(a) for a in args)
+        return rank, natural(name), 0.0, tuple(self.key(a) for a in args)
 
     def _node(self, expr: Basic) -> tuple[int, str, tuple[Basic, ...]]:
         """The rank, the name and the arguments of a node that has arguments."""
@@ -146,6 +146,6 @@ def common_number(expr: Add) -> Expr:
     return -size if all(c.is_negative for c in coefficients) else size
 
 
-def _natural(name: str) -> tuple[str | int, ...]:
+def natural(name: str) -> tuple[str | int, ...]:
     """Text and numbers by turns, so that W2 comes before W10."""
     return tuple(int(p) if k % 2 else p for k, p in enumerate(re.split(r"(\d+)", name)))

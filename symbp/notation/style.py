@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol
 from sympy import Basic, Expr
 
 from symbp import notation
+from symbp.ir.matrix import Matrix
 from symbp.ir.nodes import Index
 from symbp.ir.program import AdjointProgram
 from symbp.notation.tex import WIDEST_FRACTION
@@ -20,6 +21,7 @@ class Notation(Protocol):
     """How one kind of document writes things. Formulas are bare; `inline` sets one in a line of prose."""
 
     loss: str  # the left side of the loss's equation
+    mark: str  # which sign stands beside a step that was checked, where the page does not say so itself
 
     def __init__(self, adjoint: AdjointProgram) -> None: ...
 
@@ -34,6 +36,8 @@ class Notation(Protocol):
     def formula(self, expr: Basic) -> str: ...
 
     def partial(self, above: str, below: str) -> str: ...
+
+    def matrix(self, matrix: Matrix) -> str: ...
 
     def sum(self, indices: tuple[Index, ...], factors: Sequence[str]) -> str: ...
 
@@ -52,6 +56,7 @@ class Notation(Protocol):
 
 class Latex:
     loss = r"\mathcal{L}"
+    mark = r"; $\checked$ says so"
     widest: ClassVar[float] = WIDEST_FRACTION  # glyphs in a fraction
 
     def __init__(self, adjoint: AdjointProgram) -> None:
@@ -73,6 +78,9 @@ class Latex:
     def formula(self, expr: Basic) -> str:
         return notation.latex(expr, self.adjoints, self.widest)
 
+    def matrix(self, matrix: Matrix) -> str:
+        return notation.matrix_latex(matrix, self.adjoints)
+
     def partial(self, above: str, below: str) -> str:
         return rf"\frac{{\partial {above}}}{{\partial {below}}}"
 
@@ -83,8 +91,12 @@ class Latex:
         return notation.enclose("(", formula, ")")
 
     def shape(self, sizes: tuple[Expr, ...]) -> str:
-        product = r" \times ".join(map(self.formula, sizes))
-        return self.inline(product) if sizes else "scalar"
+        write = self._factor if len(sizes) > 1 else self.formula
+        return self.inline(r" \times ".join(map(write, sizes))) if sizes else "scalar"
+
+    def _factor(self, size: Expr) -> str:
+        formula = self.formula(size)
+        return self.brackets(formula) if size.is_Add else formula
 
     def inline(self, formula: str) -> str:
         return f"${formula}$"
@@ -100,6 +112,7 @@ class Html(Latex):
     """Prose is HTML, with MathML in it. Formulas stay LaTeX, which the page turns into MathML piece by piece."""
 
     widest = 30.0  # fits a phone
+    mark = ""
 
     def inline(self, formula: str) -> str:
         return mathml(formula)
@@ -122,10 +135,14 @@ class Markdown(Latex):
     Hosts that set it by MathJax refuse \operatorname.
     """
 
+    mark = ""
     widest = 45.0  # the column of a host is narrower than a page
 
     def formula(self, expr: Basic) -> str:
         return _OPERATOR_NAME.sub(r"\\mathop{\\mathrm\1}", super().formula(expr))
+
+    def matrix(self, matrix: Matrix) -> str:
+        return _OPERATOR_NAME.sub(r"\\mathop{\\mathrm\1}", super().matrix(matrix))
 
     def inline(self, formula: str) -> str:
         return f"$`{formula}`$"
@@ -147,13 +164,20 @@ def _escaped(text: str) -> str:
 class Text:
     scalar = "L"
     loss = "loss"
-    legend = "∂L/∂z is the adjoint of z, the total derivative; ∂y/∂z is the local partial of one equation."
+    mark = ""
+    legend = (
+        "∂L/∂z is the adjoint of z, the total derivative, as a matrix dz; "
+        "∂y/∂z is the local partial of one equation."
+    )
 
     def __init__(self, adjoint: AdjointProgram) -> None:
         self.adjoints = {name: tensor for tensor, name in adjoint.adjoint_names().items()}
 
     def formula(self, expr: Basic) -> str:
         return notation.text(expr, self.adjoints)
+
+    def matrix(self, matrix: Matrix) -> str:
+        return notation.matrix_text(matrix, self.adjoints)
 
     def partial(self, above: str, below: str) -> str:
         return f"∂{above}/∂{below}"
@@ -165,7 +189,12 @@ class Text:
         return f"({formula})"
 
     def shape(self, sizes: tuple[Expr, ...]) -> str:
-        return " × ".join(map(self.formula, sizes)) if sizes else "scalar"
+        write = self._factor if len(sizes) > 1 else self.formula
+        return " × ".join(map(write, sizes)) if sizes else "scalar"
+
+    def _factor(self, size: Expr) -> str:
+        formula = self.formula(size)
+        return self.brackets(formula) if size.is_Add else formula
 
     def inline(self, formula: str) -> str:
         return formula

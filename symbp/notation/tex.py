@@ -145,6 +145,11 @@ class LatexWriter(Writer):
     def inverse(self, base: Piece) -> Piece:
         return Piece(self._bracketed(base, Level.ATOM) + "^{+}", Level.POWER)
 
+    result = r"\mathcal{L}"
+
+    def derivative(self, above: str, below: str) -> Piece:
+        return Piece(rf"\frac{{\partial {above}}}{{\partial {below}}}")
+
     def absolute(self, text: str) -> Piece:
         return Piece(enclose(r"\lvert ", text, r" \rvert"))
 

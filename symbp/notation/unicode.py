@@ -118,6 +118,11 @@ class TextWriter(Writer):
     def inverse(self, base: Piece) -> Piece:
         return Piece(self._bracketed(base, Level.ATOM) + "⁺", Level.POWER)
 
+    result = "L"
+
+    def derivative(self, above: str, below: str) -> Piece:
+        return Piece(f"∂{above}/∂{below}")
+
     def absolute(self, text: str) -> Piece:
         return Piece(f"|{text}|")
 

@@ -46,6 +46,7 @@ from symbp.ir.nodes import (
     Slope,
     free_indices,
 )
+from symbp.ir.trace import Group, Rate, Total
 from symbp.notation.order import SCALAR, Order, Quotient, common_number, is_negative_sum
 
 # functions that people write by another name than that of their class
@@ -155,6 +156,11 @@ class Writer(ABC):
     def inverse(self, base: Piece) -> Piece:
         """1/a, and 0 where a is 0: written a⁺, as a pseudo-inverse is."""
 
+    result: str  # what is differentiated
+
+    @abstractmethod
+    def derivative(self, above: str, below: str) -> Piece: ...
+
     @abstractmethod
     def absolute(self, text: str) -> Piece: ...
 
@@ -230,6 +236,19 @@ class Writer(ABC):
         if is_negative_sum(expr):
             return self._quotient(expr)
         return self._big(self.operator(expr.reducer, expr.indices), expr.body)
+
+    @write.register(Group)
+    def _(self, expr: Group) -> Piece:
+        inside = self.write(expr.inside)
+        return Piece(self._bracketed(inside, Level.ATOM))
+
+    @write.register(Rate)
+    def _(self, expr: Rate) -> Piece:
+        return self.derivative(self(expr.above), self(expr.below))
+
+    @write.register(Total)
+    def _(self, expr: Total) -> Piece:
+        return self.derivative(self.result, self(expr.below))
 
     @write.register(Slope)
     def _(self, expr: Slope) -> Piece:

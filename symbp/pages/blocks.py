@@ -20,6 +20,7 @@ class Row:
     note: str = ""
     cost: str = ""  # what computing the right side costs, as prose, where that changed
     checked: bool = False  # both sides were evaluated, and agree
+    aside: bool = False  # says the same as the row before in another way
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,10 @@ class Prose:
 
 @dataclass(frozen=True)
 class Display:
-    """Formulas, one below the other."""
+    """Formulas, one below the other; loose ones may also stand side by side."""
 
     rows: tuple[Row, ...]
+    loose: bool = False
     kind: ClassVar[str] = "display"
 
 

@@ -6,24 +6,27 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from symbp.notation import display
 from symbp.pages.blocks import Block, Code, Display, Figure, Row, Section, Table
 from symbp.pages.mathml import mathml
 from symbp.pages.templates import environment
+from symbp.pictures import svg
+from symbp.pictures.graph import Chain, Graph
 
 PIECE = 36.0  # glyphs that fit a line on a phone; what is wider and cannot be broken scrolls
 
 _MARK = '<span class="check" role="img" aria-label="checked">✓</span>'
 _LEGEND = f"{_MARK} Both sides of this line were evaluated at random points with many digits, and they agree."
+_POINTED = re.compile(r"(<math\b(?:(?!</math>).)*</math>)([.,;:!?)]+)")
 _LEVELS = {"page": 1, "part": 2}  # of headings above the sections
 _ANCHOR = re.compile(r'( id="|href="#|url\(#)')
 
 
 def html_page(title: str, sections: Sequence[Section]) -> str:
     """A complete page. Titles, prose and cells are HTML already, formulas are LaTeX."""
-    style = f"\n{_template('page.css')}{_template('document.css')}"
+    style = f"\n{_template('page.css')}{_template('document.css')}{svg.STYLE}"
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return _template(
         "page.html.jinja",
@@ -43,7 +46,7 @@ def html_part(title: str, sections: Sequence[Section]) -> str:
     return _template(
         "part.html.jinja",
         title=title,
-        style=_template("document.css"),
+        style=f"{_template('document.css')}{svg.STYLE}{_template('part.css')}",
         legend=_legend(sections),
         body=_ANCHOR.sub(rf"\g<1>{prefix}", body),
     )
@@ -78,6 +81,8 @@ def _contents(sections: Sequence[Section]) -> list[dict[str, object]]:
 
 
 def _body(sections: Sequence[Section], above: int) -> str:
+    anchors = _anchors(sections)
+    linked = {a.removeprefix("eq-") for a in anchors if a.startswith("eq-")}
     described = [
         {
             "id": anchor,
@@ -85,14 +90,15 @@ def _body(sections: Sequence[Section], above: int) -> str:
             "heading": f"h{above + section.level}",
             "part": section.level
             > 1,  # its title, for those who listen, is the left side of its first formula
-            "blocks": [_block(b) for b in section.blocks],
+            "blocks": [_block(b, linked) for b in section.blocks],
         }
-        for anchor, section in zip(_anchors(sections), sections)
+        for anchor, section in zip(anchors, sections)
     ]
     return _template("body.html.jinja", sections=described)
 
 
-def _block(block: Block) -> Mapping[str, object]:
+def _block(block: Block, linked: Collection[str]) -> Mapping[str, object]:
+    """What the template sets of a block. `linked` are the tensors that have a section."""
     if isinstance(block, Display):
         noted = any(row.note or row.cost or row.checked for row in block.rows)
         return {"kind": block.kind, "noted": noted, "rows": [_row(row) for row in block.rows]}
@@ -102,8 +108,18 @@ def _block(block: Block) -> Mapping[str, object]:
     if isinstance(block, Code):
         return {"kind": block.kind, "text": html.escape("\n".join(block.lines))}
     if isinstance(block, Figure):
-        return {"kind": block.kind, "caption": block.caption}
-    return {"kind": block.kind, "text": block.text}
+        drawn = _picture(block.picture, linked)
+        return {"kind": block.kind, "picture": drawn, "caption": _prose(block.caption)}
+    return {"kind": block.kind, "text": _prose(block.text)}
+
+
+def _prose(text: str) -> str:
+    """A point or a comma stays on the line of the formula before it."""
+    return _POINTED.sub(r'<span class="unbroken">\1\2</span>', text)
+
+
+def _picture(picture: Graph | Chain, linked: Collection[str]) -> str:
+    return svg.svg(picture, linked) if isinstance(picture, Graph) else svg.chain_svg(picture)
 
 
 def _plain(text: str) -> str:
@@ -130,7 +146,7 @@ def _pieces(formula: str) -> str:
 
 
 def _piece(latex: str) -> str:
-    infix = re.match(r"[-+=]|\\cdot|\\mathbin", latex)
+    infix = latex.startswith((*display.OPERATORS, r"\cdot"))
     shown = mathml(rf"{{}} {latex}" if infix else latex, block=True)
     if display.width(latex) <= PIECE:
         return f"<div>{shown}</div>"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import takewhile, zip_longest
 
 from symbp.notation import display
-from symbp.notation.names import literal
-from symbp.pages.blocks import Block, Code, Display, Figure, Row, Section
+from symbp.pages.aligned import Aligned, typewriter
+from symbp.pages.blocks import Block, Code, Display, Figure, Prose, Section, Table
 from symbp.pages.templates import environment
 from symbp.pictures.tikz import PREAMBLE, picture
 
@@ -17,19 +19,70 @@ _MARKS = {
     "variable_end_string": ">>", "comment_start_string": "<#", "comment_end_string": "#>",
 }  # fmt: skip
 
+# points
+TEXT = 500.0  # the width of a page
+NARROW = 240.0  # of a picture that leaves room beside it
+MARGIN = 30.0  # around it
+CAPTION = 45.0  # the height of one, with a title
+SLACK = 170.0  # by which what stands beside may be higher: heights are estimated, rather too high
+TALL, LOW = 25.0, 14.0  # lines of formulas with and without what stands above or below
+LINE = 12.0  # of prose
+
+LONG = 16  # rows from which on a table is folded
+
+WIDE = Aligned()
+
 
 def latex_page(title: str, sections: Sequence[Section]) -> str:
     """A complete document for pdflatex; every string is LaTeX already, except code."""
     template = environment("latex", **_MARKS).get_template("derivation.tex.jinja")
     drawn = any(isinstance(block, Figure) for section in sections for block in section.blocks)
+    width, beside = _beside(sections)
+    narrow = Aligned(display.LINE * (TEXT - width - MARGIN) / TEXT)
     return template.render(
         title=title,
         preamble=PREAMBLE if drawn else "",
-        sections=[_latex_section(s) for s in sections],
+        room=f"{width:.0f}pt",
+        picture=[_latex_section(s) for s in sections[: 1 if beside else 0]],
+        beside=[_latex_section(s, narrow) for s in beside],
+        sections=[_latex_section(s) for s in sections[len(beside) + (1 if beside else 0) :]],
     )
 
 
-CODE = 0.75  # the width of a character of code, in glyphs
+def _beside(sections: Sequence[Section]) -> tuple[float, Sequence[Section]]:
+    """The width of a narrow picture that the document begins with, and the sections that find room beside it."""
+    first = sections[0].blocks if sections else ()
+    if len(first) != 1 or not isinstance(first[0], Figure):
+        return 0.0, ()
+    drawing = picture(first[0].picture)
+    if drawing.width > NARROW:
+        return 0.0, ()
+    width = drawing.width + MARGIN
+    room = drawing.height + CAPTION + SLACK
+    line = display.LINE * (TEXT - width - MARGIN) / TEXT
+    ends = [k for k, s in enumerate(sections) if s.level == 1 and k > 1] + [len(sections)]
+    heights = ((end, sum(_height(s, line) for s in sections[1:end])) for end in ends)
+    fitting = [end for end, _ in takewhile(lambda pair: pair[1] < room, heights)]
+    return width, sections[1 : fitting[-1]] if fitting else ()
+
+
+def _height(section: Section, line: float) -> float:
+    """About how high a section is in lines of so many glyphs."""
+    total = CAPTION / 2 if section.level == 1 else 0.0
+    for block in section.blocks:
+        if isinstance(block, Prose):
+            total += LINE * math.ceil(0.8 * display.prose_width(block.text) / line) + LINE / 3
+        elif isinstance(block, Table):
+            total += LINE * (len(_folded(block).rows) + 1.5)
+        elif isinstance(block, Code):
+            total += LINE * len(block.lines)
+        elif isinstance(block, Display):
+            lines, _ = Aligned(line).lines(block)
+            tall = (any(mark in text for mark in (r"\frac", r"\sum")) for text in lines)
+            total += LINE / 2 + sum(TALL if is_tall else LOW for is_tall in tall)
+        else:
+            total += picture(block.picture).height + CAPTION
+    return total
 
 
 @dataclass(frozen=True)
@@ -40,81 +93,39 @@ class _Lines:
     lines: tuple[str, ...]
 
 
-def _latex_section(section: Section) -> dict[str, object]:
-    return {"title": section.title, "level": section.level, "blocks": list(_blocks(section.blocks))}
+def _latex_section(section: Section, aligned: Aligned = WIDE) -> dict[str, object]:
+    blocks = list(_blocks(section.blocks, aligned))
+    return {"title": section.title, "level": section.level, "blocks": blocks}
 
 
-def _blocks(blocks: Sequence[Block]) -> Iterator[object]:
+def _blocks(blocks: Sequence[Block], aligned: Aligned) -> Iterator[object]:
     """Each block as the template sets it; a line of code stands beside the formula above it where there is room."""
     beside = False
     for block, following in zip(blocks, (*blocks[1:], None)):
         if isinstance(block, Display):
-            lines = list(_align(block.rows))
-            code = following.lines if isinstance(following, Code) else ()
-            beside = len(code) == 1 and _has_room(block.rows, lines[-1], code[0])
-            if beside:
-                lines[-1] += rf" \step{{\texttt{{{_typewriter(code[0])}}}}}"
+            single = isinstance(following, Code) and len(following.lines) == 1
+            code = following.lines[0] if single and isinstance(following, Code) else ""
+            lines, beside = aligned.lines(block, code)
             yield _Lines(block.kind, tuple(lines))
         elif isinstance(block, Code):
             if not beside:
-                yield _Lines(block.kind, tuple(_typewriter(line) for line in block.lines))
+                yield _Lines(block.kind, tuple(typewriter(line) for line in block.lines))
             beside = False
         elif isinstance(block, Figure):
-            yield {"kind": block.kind, "picture": picture(block.picture), "caption": block.caption}
+            drawing = picture(block.picture)
+            yield {"kind": block.kind, "picture": drawing.text, "caption": block.caption}
         else:
-            yield block
+            yield _folded(block) if isinstance(block, Table) else block
 
 
-def _has_room(rows: Sequence[Row], line: str, code: str) -> bool:
-    """Whether the last line of a display has no reason beside it, and room for code."""
-    right = line.partition("&")[2]
-    return r"\step" not in line and display.width(right) + CODE * len(code) < _room(rows)
-
-
-def _align(rows: Sequence[Row]) -> Iterator[str]:
-    r"""The lines of an align*. A reason stands at the right margin where there is room, else above its formula."""
-    rows = _joined(rows)
-    room = _room(rows)
-    for k, row in enumerate(rows):
-        pieces = display.lines(row.right, room)
-        margin = room - display.prose_width(row.note)
-        beside = [n for n, piece in enumerate(pieces) if display.width(piece) < margin]
-        if row.note and not beside:
-            yield rf"\intertext{{\footnotesize {row.note}}}"
-        pieces = [f"{row.left} &= {pieces[0]}", *(rf"&\quad {{}} {piece}" for piece in pieces[1:])]
-        if row.note and beside:
-            pieces[beside[-1]] += rf" \step{{{row.note}}}"
-        yield from (piece + r" \\" for piece in pieces[:-1])
-        following = rows[k + 1 : k + 2]
-        yield pieces[-1] + "".join(r" \\[0.8ex]" if row.left else r" \\" for row in following)
-
-
-def _room(rows: Sequence[Row]) -> float:
-    """The width that is left for right sides."""
-    return display.LINE - max(display.width(row.left) for row in rows)
-
-
-def _joined(rows: Sequence[Row]) -> list[Row]:
-    """Steps on one line, a = b = c, as long as they fit with their reasons."""
-    room = _room(rows)
-    found: list[Row] = []
-    for row in rows:
-        before = found[-1] if found else row
-        note = "; ".join(dict.fromkeys(filter(None, (before.note, row.note))))
-        right = f"{before.right} = {row.right}"
-        fits = display.width(right) + display.prose_width(note) < room
-        if found and not row.left and fits:
-            found[-1] = replace(before, right=right, note=note)
-        else:
-            found.append(row)
-    return found
-
-
-_QUOTES = {'"': r"\char34{}", "'": r"\char13{}"}  # straight ones, of the typewriter font
-
-
-def _typewriter(line: str) -> str:
-    """A line of Python with its indentation and its straight quotes."""
-    code = line.lstrip(" ")
-    indent = rf"\hspace*{{{0.5 * (len(line) - len(code))}em}}" if len(code) < len(line) else ""
-    return indent + "".join(_QUOTES.get(character) or literal(character) for character in code)
+def _folded(table: Table) -> Table:
+    """A long table as two halves side by side."""
+    count = len(table.rows)
+    if count < LONG:
+        return table
+    half = (count + 1) // 2
+    empty = ("",) * len(table.head)
+    pairs = zip_longest(table.rows[:half], table.rows[half:], fillvalue=empty)
+    return Table(
+        (*table.head, "", *table.head), tuple((*left, "", *right) for left, right in pairs)
+    )

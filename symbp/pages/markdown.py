@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from symbp.notation import display
 from symbp.pages.blocks import Block, Code, Display, Figure, Prose, Row, Section
+from symbp.pictures.graph import Chain, Graph
+from symbp.pictures.outline import mermaid
 
 LINE = 60.0  # glyphs across the column of a host
 
@@ -36,10 +38,18 @@ def _block(block: Block) -> Iterator[str]:
     elif isinstance(block, Display):
         yield from _display(block.rows)
     elif isinstance(block, Figure):
+        yield _picture(block.picture)
         yield block.caption
     else:
         lines = (block.head, ("---",) * len(block.head), *block.rows)
         yield "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _picture(picture: Graph | Chain) -> str:
+    """A network as a host draws it; the chain rule as a formula."""
+    if isinstance(picture, Graph):
+        return f"```mermaid\n{mermaid(picture)}\n```"
+    return _math([Row(picture.left, r"\, ".join(picture.factors))])
 
 
 def _cell(text: str) -> str:

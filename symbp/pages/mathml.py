@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from itertools import groupby
 from xml.etree import ElementTree
@@ -10,7 +11,11 @@ from xml.etree.ElementTree import Element
 _NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 _THIN = "0.167em"
 _PRIMES = frozenset("′″‴⁗")
-_BAR, _STRETCHING_BAR = "―", "¯"
+_OVERLINE = "―"
+_HAT, _WIDE_HAT = "^", "\N{COMBINING CIRCUMFLEX ACCENT}"
+_BRACKETS = {
+    r"\lvert": "|", r"\rvert": "|", r"\lfloor": "⌊", r"\rfloor": "⌋", r"\lceil": "⌈", r"\rceil": "⌉",
+}  # fmt: skip
 
 
 @lru_cache(maxsize=10_000)
@@ -24,6 +29,8 @@ def mathml(latex: str, block: bool = False) -> str:
         _join_letters(node)
         _lower_primes(node)
         _flatten(node)
+        _unescape(node)
+        _set_accent(node)
         if block:
             _put_below(node)
     for node in root.iter():
@@ -54,13 +61,36 @@ def _lower_primes(parent: Element) -> None:
 
 
 def _flatten(node: Element) -> None:
-    r"""An operator of a certain size, \mathbin{\big/}, is one operator; and a bar is one that stretches."""
+    r"""An operator of a certain size, \mathbin{\big/}, is one operator, and \bigl\lvert one bracket."""
     inner = node.find(".//mo") if node.tag == "mo" else None
     if inner is not None:
         node[:], node.text = [], inner.text
         node.attrib |= inner.attrib
-    if node.text == _BAR:
-        node.text, node.attrib = _STRETCHING_BAR, {"stretchy": "true"}
+    text = _BRACKETS.get(node.text or "", node.text)
+    if text in _BRACKETS.values():
+        node.tag, node.text = "mo", text
+        node.attrib = {"stretchy": "false", **node.attrib, "fence": "true"}
+
+
+def _unescape(node: Element) -> None:
+    r"""In \text a sign that is special to LaTeX stands behind a backslash."""
+    if node.tag == "mtext":
+        node.text = re.sub(r"\\([_&%#${}])", r"\1", node.text or "")
+
+
+def _set_accent(node: Element) -> None:
+    """An accent is as large as the letter is. The line over a word is a border, which no font need have."""
+    if node.tag != "mover":
+        return
+    if node[1].text == _OVERLINE:
+        node.tag = "mrow"
+        node.set("class", "overline")
+        node.remove(node[1])
+        return
+    node.set("accent", "true")
+    if node[1].text == _HAT and len("".join(node[0].itertext())) > 1:
+        node[1].text = _WIDE_HAT
+        node[1].set("stretchy", "true")
 
 
 def _put_below(node: Element) -> None:
@@ -70,9 +100,9 @@ def _put_below(node: Element) -> None:
 
 
 def _space(parent: Element) -> None:
-    """Spaces as LaTeX has them: none inside brackets of a fixed size, a thin one behind a function without brackets."""
+    """Spaces as LaTeX has them: none inside brackets of a fixed size or at ∂, a thin one behind a function."""
     for child, following in zip(parent, [*parent[1:], None]):
-        if child.get("fence"):
+        if child.get("fence") or child.text == "∂":
             child.attrib |= {"lspace": "0", "rspace": "0"}
         elif _is_function(child):
             bracket = following is not None and following.tag == "mo"

@@ -27,11 +27,12 @@ def _text_block(block: Block) -> str:
     if isinstance(block, Code):
         return _indented("\n".join(block.lines))
     if isinstance(block, Display):
-        notes = [f"    ({row.note})" if row.note else "" for row in block.rows]
+        reasons = ["; ".join(filter(None, (row.note, row.cost))) for row in block.rows]
+        notes = [f"    ({reason})" if reason else "" for reason in reasons]
         heads = [row.left or "   " for row in block.rows]
         return "\n".join(f"  {h} = {row.right}{n}" for h, row, n in zip(heads, block.rows, notes))
     if isinstance(block, Figure):
-        return f"{_indented(picture(block.picture))}\n\n{block.caption}"
+        return _indented(picture(block.picture))  # a caption is of arrows that are drawn
     widths = [max(map(len, column)) for column in zip(block.head, *block.rows)]
     lines = [block.head, *block.rows]
     return "\n".join(

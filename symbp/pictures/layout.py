@@ -11,7 +11,7 @@ All lengths are in pixels; y grows downwards.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from itertools import pairwise
@@ -125,12 +125,11 @@ class _Plan:
         self.nodes = {n.name: n for n in graph.nodes}
         self.edges = graph.edges
         self.gap = detail.room * GAP
-        self.back = {e for e in graph.edges if e.steps and _leads(graph, e.target, e.source)}
+        below, self.back = _below(graph)
         self.summed = {n.name for n in graph.nodes if n.paths > 1}
         self.contents = {n.name: of_node(n, detail) for n in graph.nodes}
         self.labels = {e: of_edge(e, detail) for e in graph.edges}
-        rows = rows_of(graph, self.back)
-        self.boxes = {name: self._slot(name, row) for name, row in rows.items()}
+        self.boxes = {name: self._slot(name, row) for name, row in _rows(below).items()}
         self.ways = {e: self._way(e) for e in graph.edges}
         self.slots = [*self.boxes.values(), *(slot for way in self.ways.values() for slot in way)]
         self.rows = arranged(self.slots, map(self._straight, self.edges))
@@ -245,25 +244,37 @@ class _Plan:
         return Junction(box.node, min(back), x, y, box.bottom)
 
 
-def rows_of(graph: Graph, back: Collection[Edge]) -> dict[str, int]:
-    """Every node as low as what reads it allows, so that parameters stand right above their equation."""
-    readers: dict[str, list[str]] = {n.name: [] for n in graph.nodes}
-    for edge in graph.edges:
-        if edge not in back:
-            readers[edge.source].append(edge.target)
-    rows: dict[str, int] = {}
-    for name in TopologicalSorter(readers).static_order():
-        rows[name] = min((rows[reader] for reader in readers[name]), default=0) - 1
-    first = min(rows.values())
-    return {name: rows[name] - first for name in readers}
+def _below(graph: Graph) -> tuple[dict[str, list[str]], set[Edge]]:
+    """What stands below each node, and the arrows that lead back up, from one step to another.
+
+    What is read within a step stands above its readers, and so does what is read of another step, unless it depends on
+    them.
+    """
+    below: dict[str, list[str]] = {n.name: [] for n in graph.nodes}
+    back: set[Edge] = set()
+    for edge in sorted(graph.edges, key=lambda e: e.steps > 0):
+        if edge.steps and _leads(below, edge.target, edge.source):
+            back.add(edge)
+            below[edge.target].append(edge.source)
+        else:
+            below[edge.source].append(edge.target)
+    return below, back
 
 
-def _leads(graph: Graph, start: str, goal: str) -> bool:
-    """Whether a value goes from one node to another."""
+def _leads(below: Mapping[str, Sequence[str]], start: str, goal: str) -> bool:
+    """Whether the goal stands below the start."""
     found, waiting = {start}, [start]
     while waiting and goal not in found:
-        name = waiting.pop()
-        new = {e.target for e in graph.edges if e.source == name} - found
-        found |= new
-        waiting += sorted(new)
+        new = [name for name in below[waiting.pop()] if name not in found]
+        found.update(new)
+        waiting += new
     return goal in found
+
+
+def _rows(below: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Every node as low as it can be, so that parameters stand right above their equation."""
+    rows: dict[str, int] = {}
+    for name in TopologicalSorter(below).static_order():
+        rows[name] = min((rows[other] for other in below[name]), default=0) - 1
+    first = min(rows.values())
+    return {name: rows[name] - first for name in below}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from symbp.pictures.chains import placed
 from symbp.pictures.contents import EQUATION, LABEL, TITLE, Content, Detail
@@ -29,15 +30,24 @@ PREAMBLE = r"""\usepackage{tikz}
 }"""
 
 UNIT = 0.68  # points to a pixel: type of 15, 13 and 12 pixels is then \normalsize, \small and \footnotesize
-WIDTH, HEIGHT = 480.0, 680.0  # points; the room of a page, less that of a caption
-MODEST = 240.0  # height of a picture that leaves room for text
+WIDTH, HEIGHT = 480.0, 620.0  # points; the room of a page, less that of titles and a caption
+MODEST = 200.0  # height of a picture that leaves room for text
 COMFORTABLE = 0.75  # scale of a picture higher than that, up to a page
 SMALLEST = 0.65  # scale of what fills a page and says all
 
 _FONTS = {TITLE: r"\normalsize", EQUATION: r"\small", LABEL: r"\footnotesize"}
 
 
-def tikz(graph: Graph) -> str:
+@dataclass(frozen=True)
+class Drawing:
+    """A tikzpicture, and its size in points."""
+
+    text: str
+    width: float
+    height: float
+
+
+def tikz(graph: Graph) -> Drawing:
     """A network as a tikzpicture no larger than a page, in a document that has `PREAMBLE` in its own.
 
     What would become too small to be read that way shows its tensors alone, for its equations stand in the text.
@@ -48,12 +58,12 @@ def tikz(graph: Graph) -> str:
     return _framed(found.width, found.height, [*_drawn(found)])
 
 
-def picture(figure: Graph | Chain) -> str:
+def picture(figure: Graph | Chain) -> Drawing:
     """Either of the two."""
     return tikz(figure) if isinstance(figure, Graph) else chain_tikz(figure)
 
 
-def chain_tikz(chain: Chain) -> str:
+def chain_tikz(chain: Chain) -> Drawing:
     """The chain rule as a tikzpicture: each factor in an oval, and one arrow, the way back through all."""
     found = placed(chain)
     parts = [node for mark in found.marks for node in _formulas(mark.content, mark.x, mark.y)]
@@ -71,12 +81,13 @@ def _scale(width: float, height: float) -> float:
     return min(largest, max(COMFORTABLE, MODEST / (UNIT * height)))
 
 
-def _framed(width: float, height: float, parts: Sequence[str]) -> str:
+def _framed(width: float, height: float, parts: Sequence[str]) -> Drawing:
     scale = _scale(width, height)
     shrunk = f", scale={scale:.3f}, transform shape" if scale < 1 else ""
     lines = "\n".join(f"  {part}" for part in parts)
     head = rf"\begin{{tikzpicture}}[x={UNIT}pt, y=-{UNIT}pt{shrunk}]"
-    return f"{head}\n{lines}\n\\end{{tikzpicture}}"
+    text = f"{head}\n{lines}\n\\end{{tikzpicture}}"
+    return Drawing(text, scale * UNIT * width, scale * UNIT * height)
 
 
 def _drawn(found: Layout) -> Iterator[str]:

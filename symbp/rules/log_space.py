@@ -45,13 +45,18 @@ def in_log_space(program: Program, loop: Loop, shift: Shift) -> Program | None:
     declared = {new: Declaration(new, "defined", axes) for new, axes in indices.items()}
     moved = replace(shift, name=renamed[shift.name], source=renamed[shift.source], outside=begins)
     reason = f"{state.name} = exp({renamed[state.name]}) may leave the range of floating point"
-    after = next(eq.expr for eq in equations if eq.name == renamed[state.name])
+    steps = []
+    for old_eq, eq in zip(program.equations, equations):
+        after = exp(eq.expr) if eq.name != old_eq.name else eq.expr
+        if after != old_eq.expr:
+            step = Step(old_eq.name, "logarithm", reason, old_eq.expr, after, "scale", eq.indices)
+            steps.append(step)
     return replace(
         program,
         declarations={**program.declarations, **declared},
         equations=tuple(equations),
         shifts=tuple(moved if s.name == shift.name else s for s in program.shifts),
-        trace=(*program.trace, Step(state.name, "logarithm", reason, state.expr, after)),
+        trace=(*program.trace, *steps),
         ends={renamed.get(k, k): renamed.get(v, v) for k, v in program.ends.items()},
     )
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from sympy import Abs, Add, Basic, Eq, Expr, Mul, Number, Pow, S, exp, expand, log
+from sympy import Abs, Add, Basic, Eq, Expr, Ge, Le, Mul, Number, Pow, S, exp, expand, log
 
 from symbp.ir.functions import Largest, Smallest
 from symbp.ir.loops import CycleError, Loop, aligned, names_in
@@ -23,6 +23,7 @@ from symbp.ir.nodes import (
     Delta,
     Entry,
     Index,
+    Iverson,
     Reduce,
     entries,
     factors,
@@ -191,10 +192,7 @@ class _Scaling:
             fixed |= {self.log, self.log_before}
             for name in (self.log, self.log_before):
                 declared[name] = Declaration(name, "defined", own)
-        before = self.table[self.shift.source]
-        reason = "a product of many steps leaves the range of floating point; the result does not depend on the factors"
-        after = next(eq.expr for eq in equations if eq.name == before.name)
-        trace = (*self.before.trace, Step(before.name, "scale", reason, before.expr, after))
+        trace = (*self.before.trace, *self.recorded(equations, own, over))
         return replace(
             self.before,
             declarations=declared,
@@ -203,6 +201,23 @@ class _Scaling:
             trace=trace,
             fixed=self.before.fixed | fixed,
         )
+
+    def recorded(
+        self, equations: list[Equation], own: tuple[Index, ...], over: Index
+    ) -> Iterator[Step]:
+        """x = x̂ exp(Σ_{u ≤ t} log c[u]) for the state, and for all that it is read in, what it becomes."""
+        step = fresh_index(over, set(self.shift.indices), self.before.indices)
+        until = Le(step, over) if self.shift.by < 0 else Ge(step, over)
+        sizes = Entry(self.size, *(step if i == over else i for i in own))
+        total = Reduce("sum", Iverson(until) * log(sizes), step)
+        reason = "a product of many steps leaves the range of floating point; the result does not depend on the factors"
+        for eq in (eq for eq in equations if eq.name in self.table):
+            before, after = self.table[eq.name].expr, eq.expr
+            if eq.name == self.shift.source:
+                after = exp(total) * after
+            elif eq.name in self.scales or not any(t in self.scales for t in tensors_of(before)):
+                continue
+            yield Step(eq.name, "scale", reason, before, after, "scale", eq.indices)
 
     def totalled(self, eq: Equation, own: tuple[Index, ...], over: Index) -> Expr:
         """The expression with Σ_t log c[t] for what the scale is in the end."""

@@ -36,6 +36,7 @@ from symbp.ir.schedule import (
     Statement,
     arrays,
     assigns,
+    batch_sizes,
     loop_variables,
     reads_of,
 )  # fmt: skip
@@ -256,7 +257,8 @@ def module(schedule: Schedule, equations: tuple[str, ...]) -> Module:
     def checked(statements: tuple[Statement, ...], later: tuple[Statement, ...] = ()) -> Body:
         own = tuple(assigns(statements))
         gathers = _gathers(program, (*own, *assigns(later)))
-        return body(statements, places=_undecided(program, statements), gathers=gathers)
+        places = _undecided(program, statements)
+        return body(statements, places=places, gathers=gathers, batch=batch_sizes(statements))
 
     forward = checked(schedule.forward, schedule.backward)
     predict = checked(schedule.predict)

@@ -33,6 +33,7 @@ class Signature:
     plan: Plan
     places: tuple[Place, ...]  # to be checked
     gathers: tuple[Gather, ...]  # to be checked
+    batch: tuple[str, ...]  # sizes that may be 0
 
     def parameters(self) -> list[str]:
         """As they stand in a def."""
@@ -94,7 +95,17 @@ def signature_of(
         if set(better.open) < set(plan.open):
             inputs, plan = wider, better
     constants = tuple(c for c in module.constants if c.name in reads)
-    return Signature(reads, tuple(inputs), constants, noise, plan, body.places, body.gathers)
+    axes = {str(size) for d in (*module.parameters, *inputs) for size in d.shape}
+    return Signature(
+        reads=reads,
+        inputs=tuple(inputs),
+        constants=constants,
+        noise=noise,
+        plan=plan,
+        places=body.places,
+        gathers=body.gathers,
+        batch=tuple(size for size in body.batch if size in axes),
+    )
 
 
 def _plan(module: Module, inputs: Sequence[Declaration], reads: frozenset[str]) -> Plan:
@@ -109,7 +120,10 @@ def head_of(module: Module, signature: Signature) -> list[str]:
     sizes = size_lines(signature)
     keeps = "arrays = " if used or signature.plan.checks or signature.plan.solves else ""
     inputs = names[len(module.parameters) :]
-    lines = call(f"{keeps}_arrays(", ["params", *(f"{i}={i}" for i in inputs)])
+    lines = call(
+        f"{keeps}_arrays(",
+        ["params", *(f'"{size}"' for size in signature.batch), *(f"{i}={i}" for i in inputs)],
+    )
     return [*lines, *unpack_arrays(used, names), *sizes, *value_lines(module, signature)]
 
 

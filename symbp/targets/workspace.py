@@ -117,7 +117,12 @@ def _entry(module: Module, signature: Signature) -> str:
     used = [n for n in names if n in plan.tensors]
     floats = [d.name for d in (*module.parameters, *signature.inputs) if not d.integer]
     sizes = [s for s in module.sizes if s in signature.reads or s in sizes_of(module)]
-    lines = ["arrays = _arrays(params, **inputs)", *unpacked(used, names), *size_lines(signature)]
+    batch = [f'"{size}"' for size in signature.batch]
+    lines = [
+        *call("arrays = _arrays(", ["params", *batch, "**inputs"]),
+        *unpacked(used, names),
+        *size_lines(signature),
+    ]
     items = [*(f'"{size}": {size}' for size in sizes), f'"dtype": arrays["{floats[0]}"].dtype']
     lines += display("sizes = {", items, "}")
     open_ = ["*", *plan.open] if plan.open else []

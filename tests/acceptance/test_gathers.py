@@ -200,7 +200,7 @@ def test_labels_are_checked_where_only_the_adjoint_would_use_them() -> None:
 
 
 def test_a_float_tensor_is_no_index_at_run_time_either() -> None:
-    with pytest.raises(TypeError, match="t: must hold integers, got float64"):
+    with pytest.raises(TypeError, match="t: must hold integers up to int64, got float64"):
         load(network(classifier)).forward({"z": np.ones((2, 3))}, np.array([0.0, 1.0]))
 
 
