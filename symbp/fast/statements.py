@@ -123,10 +123,9 @@ class Operations:
             before = writer.lines = []
             writer.text = Text(text)
             writer.hoist(node.value, variables)
-            sign = OPERATORS[type(node.op)][1]
-            lines = writer.lines = []
-            lines.append(f"{writer.text.of(node.target)} {sign} {writer.operand(node.value)}")
-            return before, [*lines]
+            writer.lines = []
+            self._augment(node)
+            return before, [*writer.lines]
         parts = [ast.get_source_segment(code, n) or "" for n in tree.body]
         return [], [op for part in parts for op in self._statement(part, "")]
 
@@ -141,9 +140,8 @@ class Operations:
                     self._assign(name, value, code, hint)
                 case ast.Assign(targets=[ast.Subscript() as target], value=value):
                     self._store(target, value)
-                case ast.AugAssign(target=target, op=op, value=value):
-                    sign = OPERATORS[type(op)][1]
-                    writer.lines.append(f"{writer.text.of(target)} {sign} {writer.operand(value)}")
+                case ast.AugAssign():
+                    self._augment(node)
                 case _:
                     self._others(node, code)
         except Unknown:
@@ -152,6 +150,15 @@ class Operations:
             writer.lines.append(self._with_parts(node, code))
             self._unknown(node, hint)
         return writer.lines
+
+    def _augment(self, node: ast.AugAssign) -> None:
+        """A value that is added to what is there; at places of integers as it is written."""
+        writer = self.writer
+        target, value = writer.text.of(node.target), writer.operand(node.value)
+        if writer.is_view(node.target):
+            writer.combine(target, type(node.op), value)
+        else:
+            writer.lines.append(f"{target} {OPERATORS[type(node.op)][1]} {value}")
 
     def _with_parts(self, node: ast.stmt, code: str) -> str:
         """A statement as it is, on parts that are computed before."""

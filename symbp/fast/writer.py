@@ -161,19 +161,27 @@ class Writer(Reader):
 
     def _binary(self, left: ast.expr, op: ast.operator, right: ast.expr, place: Place) -> None:
         """One operand is computed in the place itself where it can be, and the other combined with it."""
-        call, augmented = OPERATORS[type(op)]
+        call, _ = OPERATORS[type(op)]
         if self.fits(left, place) and not self.reads([right], place):
             self.into(left, place)
-            self.lines.append(f"{place.text} {augmented} {self.operand(right)}")
+            self.combine(place.text, type(op), self.operand(right))
         elif self.fits(right, place) and not self.reads([left], place):
             self.into(right, place)
             other = self.operand(left)
             if isinstance(op, COMMUTE):
-                self.lines.append(f"{place.text} {augmented} {other}")
+                self.combine(place.text, type(op), other)
             else:
                 self.lines.append(f"{call}({other}, {place.text}, out={place.text})")
         else:
             self._entrywise(call, [left, right], place)
+
+    def combine(self, target: str, operator: type, value: str) -> None:
+        """target op= value; of a view by name of the function: Python would also assign the view to itself."""
+        function, augmented = OPERATORS[operator]
+        if target.isidentifier():
+            self.lines.append(f"{target} {augmented} {value}")
+        else:
+            self.lines.append(f"{function}({target}, {value}, out={target})")
 
     def _entrywise(self, function: str, args: Sequence[ast.expr], place: Place) -> None:
         """function(args), the first argument that has to be computed in the place itself."""
@@ -206,9 +214,9 @@ class Writer(Reader):
         self.lines.append(f"np.square({value}, out={place.text})")
         for k, bit in enumerate(bits):
             if k:
-                self.lines.append(f"{place.text} *= {place.text}")
+                self.lines.append(f"np.square({place.text}, out={place.text})")
             if bit == "1":
-                self.lines.append(f"{place.text} *= {value}")
+                self.combine(place.text, ast.Mult, value)
 
     def _reduction(self, name: str, value: ast.expr, node: ast.Call, place: Place) -> None:
         """A reduction along axes; with `keepdims`, into the same place without these."""
@@ -350,7 +358,7 @@ class Writer(Reader):
                 f"np.where({mask.id}, 0, -np.inf).astype(dtype)",
                 self.array(mask).of("float"),
             )
-            self.lines.append(f"{place.text} += {name}")
+            self.combine(place.text, ast.Add, name)
         else:
             self.copy(node, place)
 
