@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sympy import Sum
 
 from symbp import ModelError, Network, derive, indices, sizes
 from symbp.model_file import load_model
@@ -186,6 +187,21 @@ def test_it_is_laid_out_as_the_readable_style(model: Path, tmp_path: Path) -> No
         ruff = [sys.executable, "-m", "ruff", *check, "--isolated", "--no-cache", "module.py"]
         run = subprocess.run(ruff, cwd=tmp_path, capture_output=True, text=True)
         assert run.returncode == 0, run.stdout
+
+
+def test_an_empty_batch() -> None:
+    """A product of joined axes has its sizes written out: -1 is open where there are no entries."""
+    n, T, d, h = sizes("n T d h")
+    s, t, j, a = (indices(*pair) for pair in zip("stja", (n, T, d, h), strict=True))
+    net = Network("rows")
+    x, W, b = net.input("x", s, t, j), net.param("W", j, a), net.param("b", a)
+    net.output(net.define("y", (s, t, a), Sum(x[s, t, j] * W[j, a], j) + b[a]))
+    module = derive(net, style="fast").load()
+    params = module.init(np.random.default_rng(0), d=2, h=3)
+    y, kept = module.forward(params, np.ones((0, 4, 2)))
+    grads = module.backward(params, kept, y)
+    assert y.shape == (0, 4, 3) and grads["x"].shape == (0, 4, 2)
+    assert not grads["W"].any() and not grads["b"].any()
 
 
 def test_mistakes() -> None:

@@ -26,7 +26,8 @@ def matmul(a: Operand, b: Operand, place: Place, values: Values) -> None:
 
 def _rows(operand: Operand) -> str:
     """All but the last axis joined."""
-    return f"{operand.text}.reshape(-1, {size_code(operand.array.shape[-1])})"
+    *rows, columns = operand.array.shape
+    return f"{operand.text}.reshape({_length(rows)}, {size_code(columns)})"
 
 
 Axes = tuple[Sequence[int], Sequence[int]]
@@ -45,7 +46,8 @@ def tensordot(a: Operand, b: Operand, axes: Axes, place: Place, values: Values) 
         text = f"{text}.reshape(-1)"
         second += ".reshape(-1)" * (b.array.rank > 1)
     elif 0 < rows and (rows, rank) not in ((1, 1), (1, 2)):
-        text = f"{text}.reshape({_length(place.array.shape[:rows])}, -1)"
+        shape = place.array.shape
+        text = f"{text}.reshape({_length(shape[:rows])}, {_length(shape[rows:])})"
     values.lines.append(f"np.dot({first}, {second}, out={text})")
     if out is not place:
         values.lines.append(f"np.copyto({place.text}, {out.text})")
@@ -71,7 +73,8 @@ def turned(a: Operand, b: Operand, axes: Axes, values: Values) -> Operand:
     first, second = _matrix(b, right, False, values), _matrix(a, left, True, values)
     place = values.fresh(Array(tuple(shape)))
     lead = _length(shape[: len(others)])
-    text = f"{place.text}.reshape({lead}, -1)" * (len(shape) > 2) or place.text
+    behind = _length(shape[len(others) :])
+    text = f"{place.text}.reshape({lead}, {behind})" * (len(shape) > 2) or place.text
     values.lines.append(f"np.dot({first}, {second}, out={text})")
     order = [*range(len(others), len(shape)), *range(len(others))]
     return Operand(transposed(place.text, order), Array(tuple(shape[k] for k in order)))
@@ -91,7 +94,8 @@ def offsets(
     shape = [*(b.array.shape[k] for k in others), *(a.array.shape[k] for k in free)]
     place = values.fresh(Array(tuple(shape)))
     lead = _length(shape[: len(others)])
-    values.lines.append(f"np.dot({first}, {second}, out={place.text}.reshape({lead}, -1))")
+    joined = f"{place.text}.reshape({lead}, {_length(shape[len(others) :])})"
+    values.lines.append(f"np.dot({first}, {second}, out={joined})")
     slots = ", ".join(places[k] or ":" for k in others)
     kept = sum(places[k] is None for k in others)
     order = [*range(kept, kept + len(free)), *range(kept)]
@@ -143,10 +147,11 @@ def _matrix(operand: Operand, summed: Sequence[int], first: bool, values: Values
         operand = values.packed(view)
         axes = [*range(len(axes))] if leading else [*range(rank - len(axes), rank)]
     length, text = _length([operand.array.shape[k] for k in axes]), operand.text
+    rest = _length([operand.array.shape[k] for k in _others(operand.array, axes)])
     if rank == 1:
         return text
     if leading:
-        text += f".reshape({length}, -1)" * (rank > 2)
+        text += f".reshape({length}, {rest})" * (rank > 2)
         return text if first else f"{text}.T"
-    text += f".reshape(-1, {length})" * (rank > 2)
+    text += f".reshape({rest}, {length})" * (rank > 2)
     return f"{text}.T" if first else text

@@ -44,7 +44,8 @@ def _by_ones(a: Operand, axes: Sequence[int], leading: bool, place: Place, value
     matrix, out = a.text, place.text
     if a.array.rank > 2:
         length = size_code(count)
-        matrix += f".reshape({length}, -1)" if leading else f".reshape(-1, {length})"
+        rest = size_code(prod(place.array.shape))
+        matrix += f".reshape({length}, {rest})" if leading else f".reshape({rest}, {length})"
     if place.array.rank > 1:
         out += ".reshape(-1)"
     pair = f"{ones}, {matrix}" if leading else f"{matrix}, {ones}"
