@@ -1,4 +1,4 @@
-# Digest of what follows, as symbp wrote it: aa7653f5a6f70ebd
+# Digest of what follows, as symbp wrote it: 99f1e3055899e6ea
 """ctc: a loss, its gradients and a step of training, in NumPy alone.
 
     alpha_initial[s,i] = δ_{0,i}

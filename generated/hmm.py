@@ -1,4 +1,4 @@
-# Digest of what follows, as symbp wrote it: 6690364bbca3c093
+# Digest of what follows, as symbp wrote it: fe189a677ff8cf5e
 """hmm: a loss, its gradients and a step of training, in NumPy alone.
 
     pi[i] = exp(Wpi[i]) / Σ_j exp(Wpi[j])

@@ -94,6 +94,13 @@ Optimizer = Annotated[
 ]
 
 
+class Style(StrEnum):
+    """The styles of a module."""
+
+    readable = "readable"
+    fast = "fast"
+
+
 Force = Annotated[
     bool, typer.Option("--force", help="Overwrite a file that was edited, or is not of symbp.")
 ]
@@ -137,6 +144,9 @@ def _derive_command(
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where to write.")
     ] = GENERATED,
     optimizer: Optimizer = None,
+    style: Annotated[
+        Style, typer.Option("--style", help="fast: operations write into arrays made before.")
+    ] = Style.readable,
     docs: Annotated[
         str,
         typer.Option(
@@ -158,7 +168,7 @@ def _derive_command(
             known = ", ".join(s.removeprefix(".") for s in SUFFIXES)
             raise typer.BadParameter(f"--docs: {suffix!r} is unknown; known are {known}")
     with Progress() as progress:
-        derivation = _derive(model, progress, optimizer)
+        derivation = _derive(model, progress, optimizer, style=style)
         progress("verify")
         report = derivation.verify()
     paths = derivation.write(output, suffixes, force) if report.ok else []
@@ -313,6 +323,7 @@ def _derive(
     progress: Progress,
     optimizer: str | None = None,
     wrt: Sequence[str] | None = None,
+    style: Style = Style.readable,
 ) -> Derivation:
     """Load and derive. `optimizer` is one name, or several between commas.
 
@@ -326,7 +337,7 @@ def _derive(
         with redirect_stdout(sys.stderr):
             network = load_model(model)
         names = None if optimizer is None else _names(optimizer)
-        return derive(network, wrt, progress, names)
+        return derive(network, wrt, progress, names, style.value)
     except ModelError as error:
         error.where = error.where or str(model)
         raise

@@ -38,6 +38,16 @@ from symbp.results import Results, assignments, needed
 from symbp.shapes import tuple_code
 from symbp.targets.signature import Signature, head_of, shape_text, signature_of
 from symbp.targets.step import update_texts
+from symbp.targets.workspace import (
+    ARGUMENT,
+    backward_head,
+    forward_head,
+    sizes_in_backward,
+    sizes_of,
+    with_workspace,
+    workspace_texts,
+)
+from symbp.targets.workspace import LOCALS as FAST_LOCALS
 
 LOCALS = frozenset({"adjoints", "arrays", "cache", "dtype", "np", "outputs", "params", "rng"})
 """Names that the emitted functions use beside the model's own."""
@@ -52,8 +62,9 @@ def emit(module: Module, version: str) -> str:
     Raises `ModelError` for a name that the module needs itself and for an `init=` function that cannot be emitted.
     """
     _check_names(module)
-    module = needed(module)
-    forward = signature_of(module, module.forward, module.cache, complete=True)
+    module = module if is_fast(module) else needed(module)
+    more = (*module.cache, *(sizes_of(module)))
+    forward = signature_of(module, module.forward, more, complete=True)
     predict = None if module.predict is None else signature_of(module, module.predict)
     equations = [formula_lines(e, LINE_WIDTH, "    ", " " * 8) for e in module.equations]
     template = _environment().get_template("module.py.jinja")
@@ -69,7 +80,8 @@ def emit(module: Module, version: str) -> str:
         init=_init(module),
         forward=_forward(module, forward),
         backward=_backward(module),
-        value_and_grad=_value_and_grad(forward),
+        value_and_grad=_value_and_grad(module, forward),
+        workspace=workspace_texts(module, forward) if is_fast(module) else None,
         predict=_predict(module, predict),
         step=_step(module),
         update=None if module.update is None else update_texts(module.update),
@@ -114,11 +126,17 @@ def _variables(module: Module) -> Iterable[str]:
         yield seed
 
 
+def is_fast(module: Module) -> bool:
+    """Whether the module writes to arrays that are made before."""
+    return module.forward.arrays is not None
+
+
 def _check_names(module: Module) -> None:
+    locals_ = LOCALS | FAST_LOCALS if is_fast(module) else LOCALS
     for name in _variables(module):
         if not name.isidentifier():
             raise CompilerError(f"module {module.name}: {name!r} is no identifier")
-        if name in LOCALS or name in _adjoint_facts(module):
+        if name in locals_ or name in _adjoint_facts(module):
             raise ModelError(
                 f"{name}: the emitted module needs this name for itself; choose another"
             )
@@ -160,7 +178,7 @@ def _init(module: Module) -> dict[str, Any]:
 
 def _returned(module: Module, body: Body) -> tuple[list[str], str]:
     """The outputs as a function gives them back: lines before, and the expression."""
-    results = Results(body)
+    results = _results(body)
     items = [(name, results.code(variable)) for name, variable in module.outputs]
     if len(items) == 1:
         return [], items[0][1]
@@ -172,14 +190,29 @@ def _forward(module: Module, signature: Signature) -> str:
         before, value = _returned(module, module.forward)
         what = "The output" if len(module.outputs) == 1 else "A dict of the outputs"
     else:
-        before, value = [], Results(module.forward).code(module.loss)
+        before, value = [], _results(module.forward).code(module.loss)
         what = "The loss"
-    cache = display("cache = (", [*module.cache, *_adjoint_facts(module).values()], ")")
+    sizes = ["sizes"] * is_fast(module)
+    cache = display("cache = (", [*module.cache, *_adjoint_facts(module).values(), *sizes], ")")
     end = [*before, *cache, f"return {value}, cache"]
-    body = paragraphs(head_of(module, signature), _code(module.forward), end)
-    define = definition("forward", signature.parameters())
+    head = (forward_head if is_fast(module) else head_of)(module, signature)
+    body = paragraphs(head, _code(module.forward), end)
+    define = definition("forward", _parameters(module, signature.parameters()))
     summary = f"{what}, and the cache that backward reads."
-    return function(define, summary, signature.describe(), body)
+    return function(define, summary, [*signature.describe(), *_argument(module)], body)
+
+
+def _results(body: Body) -> Results:
+    return Results(body, () if body.arrays is None else body.arrays.names)
+
+
+def _parameters(module: Module, parameters: Sequence[str]) -> list[str]:
+    """The parameters of a function, in the fast style with a workspace."""
+    return with_workspace(parameters) if is_fast(module) else [*parameters]
+
+
+def _argument(module: Module) -> list[str]:
+    return [ARGUMENT] * is_fast(module)
 
 
 def _adjoint_facts(module: Module) -> Mapping[str, str]:
@@ -200,23 +233,26 @@ def _backward(module: Module) -> str:
         for p in module.parameters
         if p.name in reads
     ]
-    facts = list(_adjoint_facts(module))
+    facts = [*_adjoint_facts(module)]
+    facts += [sizes_in_backward(module)] if is_fast(module) else []
     if module.cache or facts:
         head += unpack([*module.cache, *facts], "cache")
+    head += backward_head(module) if is_fast(module) else []
     for output, seed, value in _seeds(module):
         if seed in reads:
             label = value.replace('"', "'")
             head += statement(f'{seed} = _adjoint("{label}", {value}, {output}_shape, dtype)')
-    results = Results(module.backward)
+    results = _results(module.backward)
     ranks = {d.name: len(d.indices) for d in (*module.parameters, *module.inputs)}
     items = [
         f'"{name}": {results.code(variable, scalar=ranks.get(name, 0) == 0)}'
         for name, variable in module.gradients
     ]
     body = paragraphs(head, _code(module.backward), display("return {", items, "}"))
-    define = definition("backward", ["params", "cache", *_seed_arguments(module)])
+    parameters = ["params", "cache", *_seed_arguments(module)]
+    define = definition("backward", _parameters(module, parameters))
     summary, details = _backward_text(module)
-    return function(define, summary, details, body)
+    return function(define, summary, [*details, *_argument(module)], body)
 
 
 def _seeds(module: Module) -> list[tuple[str, str, str]]:
@@ -244,11 +280,13 @@ def _backward_text(module: Module) -> tuple[str, list[str]]:
     return "Gradients of the loss, each shaped as what it belongs to.", ties
 
 
-def _value_and_grad(signature: Signature) -> str:
-    run = call("loss, cache = forward(", signature.arguments())
-    define = definition("value_and_grad", signature.parameters())
+def _value_and_grad(module: Module, signature: Signature) -> str:
+    handed = ["workspace=workspace"] * is_fast(module)
+    run = call("loss, cache = forward(", [*signature.arguments(), *handed])
+    back = call("return loss, backward(", ["params", "cache", *handed])
+    define = definition("value_and_grad", _parameters(module, signature.parameters()))
     summary = "The loss and its gradients, from what forward takes."
-    return function(define, summary, [], [*run, "return loss, backward(params, cache)"])
+    return function(define, summary, [], [*run, *back])
 
 
 def _predict(module: Module, signature: Signature | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
 from types import ModuleType
@@ -74,6 +75,8 @@ class Invocation:
         values, gradients, breaches = outcome
         if self.noise:
             breaches["noise is drawn by its law"] = drawn
+        if callable(getattr(self.module, "workspace", None)):
+            breaches["a workspace changes no result"] = self._reused()
         breaches["arguments are not written to"] = self._changed(*before)
         risen = [str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)]
         return Outcome(values, gradients, breaches, risen[0] if risen else "")
@@ -101,6 +104,33 @@ class Invocation:
         same = self._all_agree(outputs, predictions)
         breaches["predict agrees with forward"] = "" if same else "differs from forward"
         return outputs, gradients, breaches
+
+    def _reused(self) -> str:
+        """What is wrong with results in a workspace: the second in one, and two in two threads at once."""
+        fresh = self._graded(None)
+        own, others = (self._call("workspace", **self._named("workspace")) for _ in range(2))
+        other = copy(self)
+        other.params = {name: value / 2 for name, value in self.params.items()}
+        other._arguments = {**self._arguments, "params": other.params}
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # those other values may lie anywhere
+            other._graded(own)
+            if not self._all_agree(fresh, self._graded(own)):
+                return "results differ in a workspace that was used before"
+            with ThreadPoolExecutor(2) as pool:
+                side, here = pool.submit(other._graded, others), pool.submit(self._graded, own)
+                side.result()
+                same = self._all_agree(fresh, here.result())
+        return "" if same else "results differ beside another thread with a workspace of its own"
+
+    def _graded(self, workspace: Any) -> Mapping[str, Any]:
+        """All that a call with this workspace gives."""
+        given = {} if workspace is None else {"workspace": workspace}
+        if self.declared.loss is not None:
+            loss, gradients = self._call("value_and_grad", **self._named("value_and_grad"), **given)
+            return {**gradients, "": loss}
+        result, cache = self._call("forward", **self._named("forward"), **given)
+        return {**self._outputs("forward", result), **self._gradients(cache, **given)}
 
     def _drawn(self) -> str:
         """What is wrong with noise that the module draws itself: it must be that of its law, from one generator."""
@@ -135,11 +165,11 @@ class Invocation:
         text = "" if self._all_agree(kept, again) else "a second call gives other gradients"
         return gradients, {"backward leaves its cache alone": text}
 
-    def _gradients(self, cache: Any) -> Mapping[str, Any]:
+    def _gradients(self, cache: Any, **given: Any) -> Mapping[str, Any]:
         seeds: tuple[Any, ...] = tuple(self.seeds.values())
         if len(seeds) > 1:
             seeds = ({**self.seeds},)  # one argument: the adjoint, or a dict of several
-        result = self._call("backward", self.params, cache, *seeds)
+        result = self._call("backward", self.params, cache, *seeds, **given)
         if not isinstance(result, Mapping):
             raise ModuleFailed(f"backward returned {_describe(result)}, not a dict of gradients")
         return result

@@ -1,6 +1,7 @@
 """The stages in order. This is the one file that knows them all.
 
-declare → normalise → expose → differentiate → simplify → stabilise → lower → emit, and off the line: verify, explain
+declare → normalise → expose → differentiate → simplify → stabilise → lower → emit, and off the line: verify, explain.
+In the fast style `fast` stands before emit.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sympy import Integer
 
@@ -22,6 +23,7 @@ from symbp.emit import emit
 from symbp.errors import ModelError
 from symbp.exact.checking import NO_CHECKS, Checks, Derived, check
 from symbp.explain import View, explain
+from symbp.fast.style import fast
 from symbp.files import write_files
 from symbp.ir.module import code_by_name
 from symbp.ir.network import Declared
@@ -39,6 +41,7 @@ from symbp.pages.blocks import Display, Section
 from symbp.pages.html import html_part
 from symbp.pages.markdown import aligned
 from symbp.pages.pdf import pdf
+from symbp.results import needed
 from symbp.rules.scaling import scaled
 from symbp.simplify import simplify
 from symbp.stabilise import expose, stabilise
@@ -52,6 +55,7 @@ from symbp.verify import Report, verify
 from symbp.verify_step import verify_step
 
 Progress = Callable[[str], None]
+Style = Literal["readable", "fast"]
 
 
 def derive(
@@ -59,14 +63,16 @@ def derive(
     wrt: Iterable[str] | None = None,
     progress: Progress | None = None,
     optimizer: str | Optimizer | Sequence[str | Optimizer] | None = None,
+    style: Style = "readable",
 ) -> Derivation:
     """Derive the gradients of a network's loss, or of a layer's outputs against any adjoint.
 
     `wrt` names the tensors to differentiate in; by default the parameters, and for a layer its real inputs too.
     `progress` is told the name of each stage as it begins. `optimizer` names the update that the module's `step` makes,
-    or several in a row, as in ["clip", "adam"]; a function of one's own can stand for a name. Raises `ModelError` where
-    the model is wrong.
+    or several in a row, as in ["clip", "adam"]; a function of one's own can stand for a name. `style` is "readable", or
+    "fast": every operation writes into an array that is made before. Raises `ModelError` where the model is wrong.
     """
+    _check_style(style)
     tell = progress or (lambda stage: None)
     update = None if optimizer is None else rule(optimizer)
     tell("normalise")
@@ -99,6 +105,7 @@ def derive(
     safe = tuple(step for step in changed if step.subject in computed)
     equations = tuple(_equations(plain))
     module = target.module(schedule, equations)
+    module = fast(needed(module)) if style == "fast" else module
     if update is not None:
         steps = normalise(update.declared)
         check_program(steps)
@@ -109,8 +116,14 @@ def derive(
     shown = {
         name: tuple(x for line in lines for x in statement(line)) for name, lines in code.items()
     }
-    view = View(simple, plain, safe, shown, _update_program(update), schedule, len(trace))
+    checked = 0 if checks.untold else len(trace)  # a document marks all steps, or none
+    view = View(simple, plain, safe, shown, _update_program(update), schedule, checked)
     return Derivation(declared, view, schedule, equations, source, update, trace, checks)
+
+
+def _check_style(style: str) -> None:
+    if style not in get_args(Style):
+        raise ModelError(f"style: {style!r} is none of {', '.join(get_args(Style))}")
 
 
 def _update_program(update: Rule | None) -> UpdateProgram | None:

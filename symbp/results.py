@@ -6,7 +6,7 @@ A line whose variable nobody reads is left out, and a result that may share memo
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -127,16 +127,17 @@ def is_fresh(value: ast.expr | None) -> bool:
 class Results:
     """The variables of a body as the function returns them."""
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Body, made: Collection[str] = ()) -> None:
+        """`made` are arrays of the body's own, which it writes to and does not assign."""
         self._assigned = assignments(body)
+        self._made = made
         self._given: set[str] = set()
 
     def code(self, variable: str, scalar: bool = False) -> str:
         """The variable, or a copy of it. `scalar`: as a 0-d array, where arithmetic gives a NumPy number."""
         if scalar:
             return f"np.array({variable})"
-        own = variable not in self._given and all(
-            map(is_fresh, self._assigned.get(variable, [None]))
-        )
+        fresh = map(is_fresh, self._assigned.get(variable, [None]))
+        own = variable not in self._given and (variable in self._made or all(fresh))
         self._given.add(variable)
         return variable if own else f"{variable}.copy()"

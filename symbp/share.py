@@ -21,6 +21,7 @@ from symbp.ir.nodes import (
     Iverson,
     Reduce,
     Slope,
+    entries,
     free_indices,
     prime,
     rebuild,
@@ -155,7 +156,7 @@ class Sharing:
         if known is not None:
             return Entry(known[0], *(order[k] for k in known[1]))
         name = self.fresh(describe(expr) if stem is None else stem, home.name)
-        indices = tuple(sorted(order, key=[*home.indices, *order].index))
+        indices = _own_order(expr, order) or tuple(sorted(order, key=[*home.indices, *order].index))
         inner = rebuild(expr, [self._visit(a, home, before) for a in expr.args])
         own = self.own_indices(indices)
         whole, renamed = (
@@ -228,6 +229,16 @@ class Sharing:
             name = f"{stem}_{n}"
         self.taken.add(name)
         return name
+
+
+def _own_order(expr: Expr, axes: tuple[Index, ...]) -> tuple[Index, ...] | None:
+    """These axes in the order that all tensors have them in that have them all; None where there is none, or two."""
+    found = {
+        tuple(i for i in entry.indices if i in axes)
+        for entry in entries(expr)
+        if set(axes) <= set(entry.indices)
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def _in_order(expr: Expr) -> Expr:

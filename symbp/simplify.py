@@ -218,7 +218,7 @@ def _multiplied(expr: Expr) -> Iterator[tuple[str, str, Expr]]:
 def _put(expr: Expr, source: Adjoint, after: Expr) -> Iterator[tuple[str, str, Expr]]:
     """The definition in its place, and what that gives multiplied out: one step where nothing cancels."""
     rule = f"substitute ∂L/∂{source.tensor}"
-    reason = "its formula, where that saves operations, divisions or a line"
+    reason = "saves operations, a division or a line"
 
     def visit(node: Basic) -> Basic | None:
         found = _definition(node, source)

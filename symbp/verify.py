@@ -51,8 +51,11 @@ _MOST_PROBES = 66
 _MOST_DIRECTIONS = 256
 """The most directions in all: the two through all entries see an error in any of them, single entries say where."""
 
-_MOST_ENTRIES = 2**23
-"""Fewer directions where the equations' largest arrays would have more entries than this together: about a second."""
+_MOST_ENTRIES = 2**26
+"""Fewer directions where the equations' largest arrays would have more entries than this together, in differences of
+longdouble: some ten seconds."""
+
+_COMPLEX = 8  # what an entry of a complex step costs in those, one of a difference being two
 
 _ATTEMPTS = 3  # points drawn from one law
 
@@ -104,7 +107,8 @@ class _Verification:
                     return None
                 point = self.sampler.point(sizes, self.laws[0], vary)
                 tensors = max(len(self.wrt), 1)
-                most = min(_MOST_PROBES, _MOST_ENTRIES // (point.work * tensors))
+                work = point.work * tensors * (_COMPLEX if self.oracle.analytic else 1)
+                most = min(_MOST_PROBES, _MOST_ENTRIES // work)
                 most = min(most, _MOST_DIRECTIONS // tensors)
                 directions = {
                     n: unit_directions(self._shape(n, point), self.rng, most) for n in self.wrt

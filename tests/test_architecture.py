@@ -23,7 +23,7 @@ LAYERS = (
     ("pages.*",),
     ("contraction", "shapes", "validate"),
     ("exhaustive", "maximum", "ranges", "recurrence", "tensor"),
-    ("rules.*", "targets.*", "expressions", "initial", "share", "sympify", "notebook"),
+    ("rules.*", "targets.*", "fast.*", "expressions", "initial", "share", "sympify", "notebook"),
     ("hoisting", "derivative", "quotients", "costs"),
     ("looping",),
     ("known", "masks"),

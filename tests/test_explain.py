@@ -105,7 +105,7 @@ def test_softmax_with_cross_entropy_step_by_step() -> None:
         "(contract δ; O(k) a row)\n",
         "(substitute ∂L/∂y",
         "(cancel: a / a = 1)\n",
-        "      = (y[s,i] (Σ_c t[s,c]) − t[s,i]) / n    (collect: ",
+        "      = (y[s,i] (Σ_c t[s,c]) − t[s,i]) / n    (collect",
         "      = (y[s,i] − t[s,i]) / n    (data sum to 1: ",
         "  ∂L/∂W2[i,a] = Σ_s ∂L/∂z2[s,i] ∂z2[s,i]/∂W2[i,a]\n      = Σ_s ∂L/∂z2[s,i] h1[s,a] ",
         "  ∂L/∂W2[i,a]  k × h  O(n k h)\n",

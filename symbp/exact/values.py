@@ -54,6 +54,7 @@ class Exact(Formulas):
         self.step = Decimal(10) ** -(digits // 3)  # of central differences
         self.bend = Decimal(10) ** -(digits // 12)  # what those to both sides differ by at a kink
         self.values: dict[str, dict[Place, Decimal]] = {}
+        self.rates: dict[tuple[str, Place, str, Place], Decimal] = {}
         self.defined: dict[str, Callable[[Place], Decimal]] = {}
         self._reaches: dict[tuple[str, str], list[list[Callable[[Place], Collection[int]]]]] = {}
 
@@ -150,6 +151,12 @@ class Exact(Formulas):
         """
         if not self.may_read(above, own, below, place):
             return ZERO
+        key = above, own, below, place
+        if (found := self.rates.get(key)) is None:
+            found = self.rates[key] = self._difference(above, own, below, place)
+        return found
+
+    def _difference(self, above: str, own: Place, below: str, place: Place) -> Decimal:
         moved = abs(self.reading(below)(place))
         here = (self.definition(above) if above in self.free else self.reading(above))(own)
         scales = (max(ONE, moved), moved) if moved.is_finite() and moved else (ONE,)

@@ -64,8 +64,8 @@ def conventions(author: Author, brief: bool) -> Iterator[Block]:
     if not brief and author.program.indices:
         big = write.inline(big_o(entries_of(author.program.indices[:1]), write))
         words.append(
-            f"Costs such as {big} count operations; a row is one value of the indices that all tensors of a formula "
-            "share, parameters aside."
+            f"Costs such as {big} count operations; a row is one value of the indices that all tensors but "
+            "parameters share."
         )
     if author.view.checked and not brief:
         words.append(

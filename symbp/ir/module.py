@@ -50,6 +50,14 @@ class Gather:
 
 
 @dataclass(frozen=True)
+class Arrays:
+    """What a body writes to, made before it runs: statements of sizes and `dtype`, and the names that they define."""
+
+    lines: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Body:
     """A function body, with the names that it reads from outside itself."""
 
@@ -60,6 +68,7 @@ class Body:
     places: tuple[Place, ...] = ()  # what it reads at, once each; to be checked before it runs
     gathers: tuple[Gather, ...] = ()  # the same of integer tensors
     batch: tuple[str, ...] = ()  # the sizes that may be 0
+    arrays: Arrays | None = None  # of the fast style alone
 
 
 @dataclass(frozen=True)

@@ -115,35 +115,51 @@ def _plan(module: Module, inputs: Sequence[Declaration], reads: frozenset[str]) 
 
 def head_of(module: Module, signature: Signature) -> list[str]:
     """The first lines of forward and predict: arrays, sizes, checks, constants."""
-    plan = signature.plan
-    inputs = [i.name for i in signature.inputs]
-    names = [*(p.name for p in module.parameters), *inputs]
-    dtyped = _dtyped(module, signature)
-    summed = [i for i in signature.inputs if i.sums_to_one is not None]
-    used = [
-        n for n in names if n in signature.reads | plan.tensors | dtyped | {i.name for i in summed}
-    ]
-    keeps = "arrays = " if used or plan.checks or plan.solves else ""
+    names = [*(p.name for p in module.parameters), *(i.name for i in signature.inputs)]
+    used = used_arrays(module, signature)
+    sizes = size_lines(signature)
+    keeps = "arrays = " if used or signature.plan.checks or signature.plan.solves else ""
+    inputs = names[len(module.parameters) :]
     lines = call(
         f"{keeps}_arrays(",
         ["params", *(f'"{size}"' for size in signature.batch), *(f"{i}={i}" for i in inputs)],
     )
-    lines += _unpack_arrays(used, names)
-    lines += [f'{size} = _size("{size}", {size})' for size in plan.open]
+    return [*lines, *unpack_arrays(used, names), *sizes, *value_lines(module, signature)]
+
+
+def used_arrays(module: Module, signature: Signature) -> list[str]:
+    """The parameters and inputs that the function reads, if only to learn a size."""
+    names = [*(p.name for p in module.parameters), *(i.name for i in signature.inputs)]
+    summed = {i.name for i in signature.inputs if i.sums_to_one is not None}
+    wanted = signature.reads | signature.plan.tensors | _dtyped(module, signature) | summed
+    return [name for name in names if name in wanted]
+
+
+def size_lines(signature: Signature) -> list[str]:
+    """The sizes, and a check of every shape."""
+    plan = signature.plan
+    lines = [f'{size} = _size("{size}", {size})' for size in plan.open]
     for code in plan.statements:
         lines += statement(code)
     if plan.checks:
         lines += call("_check_shapes(", ["arrays", *(f"{t}={shape}" for t, shape in plan.checks)])
+    return lines
+
+
+def value_lines(module: Module, signature: Signature) -> list[str]:
+    """Checks of places and of what arrays hold, constants, and noise."""
+    lines: list[str] = []
     for place in signature.places:
         lines += _check_place(place)
     for gather in signature.gathers:
         lines += _check_gather(gather)
-    for i in summed:
-        axis = i.indices.index(i.sums_to_one)
-        lines += statement(f'_check_sums_to_one("{i.name}", {i.name}, axis={axis})')
+    for i in signature.inputs:
+        if i.sums_to_one is not None:
+            axis = i.indices.index(i.sums_to_one)
+            lines += statement(f'_check_sums_to_one("{i.name}", {i.name}, axis={axis})')
     lines += [f'{c.name} = _number("{c.name}", {c.name})' for c in signature.constants]
     for d in signature.noise:
-        lines += statement(_noise(d, *dtyped))
+        lines += statement(_noise(d, *_dtyped(module, signature)))
     return lines
 
 
@@ -174,7 +190,7 @@ def _check_gather(gather: Gather) -> list[str]:
     return call("_check_gather(", arguments)
 
 
-def _unpack_arrays(used: Sequence[str], names: Sequence[str]) -> list[str]:
+def unpack_arrays(used: Sequence[str], names: Sequence[str]) -> list[str]:
     """The arrays that a function uses, of all that it checks, as variables."""
     if len(used) == len(names):
         return unpack(used, "arrays.values()") if used else []

@@ -1,0 +1,1 @@
+"""Workloads that the speed of emitted modules is measured on, each a model file."""
