@@ -11,7 +11,7 @@ from symbp.costs import cost, jacobian
 from symbp.explain.author import Author, grouped
 from symbp.explain.repeats import WORTH, Repeats
 from symbp.ir.network import Equation
-from symbp.ir.nodes import Delta, entries, tensors_of, walk
+from symbp.ir.nodes import entries, tensors_of
 from symbp.ir.program import Partial
 from symbp.naming import standard_names
 from symbp.pages.blocks import Block, Display, Prose, Row, Section
@@ -61,13 +61,13 @@ def _stated(author: Author, eq: Equation, last: Expr, brief: bool) -> Iterator[R
         yield Row(left, author.formula(first))
     else:
         price = author.price(cost(eq.indices, eq.expr, author.shared))
-        named_anew = last if any(step.stage == "scale" for step in steps) else None
-        stated, *rewritten = author.chained(left, first, steps, None if named_anew else last)
-        yield from (replace(stated, cost=price), *author.aside(eq.name), *rewritten)
-        if named_anew is not None and named_anew != steps[-1].after:
-            yield Row(
-                left, author.formula(named_anew), "what this name means in all that is derived"
-            )
+        scaled = any(step.stage == "scale" for step in steps)  # then names change their meaning
+        stated, *rewritten = author.chained(left, first, steps, None if scaled else last)
+        yield from (replace(stated, cost=price), *rewritten)
+        if not scaled:
+            yield from author.aside(eq.name)
+        elif last != steps[-1].after:
+            yield Row(left, author.formula(last), "what this name means in all that is derived")
 
 
 def _introduced(expr: Expr, added: dict[str, Equation]) -> Iterator[Equation]:
@@ -97,8 +97,6 @@ def _partial(author: Author, p: Partial, repeats: Repeats) -> Iterator[Row]:
     left = author.partial(p)
     first, last = _met(author, p, p.derived), _met(author, p, p.expr)
     rows = list(author.chained(left, first, steps, last, derived=True))
-    if any(isinstance(n, Delta) for n in walk(first)):
-        rows[0] = replace(rows[0], note=author.told("differentiate", "∂z_i/∂z_j = δ_ij"))
     forms = (first, *(step.after for step in steps))
     if len(rows) > WORTH and (earlier := repeats.earlier(left, forms)) is not None:
         rows = [replace(rows[-1], left=left, note=f"as {author.write.inline(earlier)}")]

@@ -76,7 +76,7 @@ def legend(found: Iterable[MatrixForm], write: Notation) -> Iterator[str]:
     norms = any(isinstance(n, Inner) and n.parts[0] == n.parts[1] for n in every)
     samples: list[tuple[bool, Matrix, str]] = [
         (Hadamard in kinds, Hadamard((a, b)), "multiplies entry by entry"),
-        (divided, Hadamard((a, raised(b, Integer(-1)))), "divides so"),
+        (divided, Hadamard((a, raised(b, Integer(-1)))), "divides entry by entry"),
         (powers, raised(a, Integer(2)), "squares each entry"),
         (Ones in kinds, Ones(index=i), "is a column of ones"),
         (Indicator in kinds, positive, "is 1 at each entry where that holds, else 0"),

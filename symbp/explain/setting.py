@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from sympy import Abs, Eq, Idx, Integer, Symbol, sign
 
-from symbp.costs import big_o, entries_of
+from symbp.costs import big_o, cost, entries_of
 from symbp.explain.author import Author, grouped
 from symbp.explain.matrices import legend
 from symbp.ir.functions import SafeInverse
 from symbp.ir.network import Declaration
-from symbp.ir.nodes import Cases, Delta, Entry, Iverson, walk
+from symbp.ir.nodes import Cases, Delta, Entry, Index, Iverson, walk
 from symbp.pages.blocks import Block, Prose, Table
 
 KINDS: Mapping[str, str] = {
@@ -37,7 +37,8 @@ def conventions(author: Author, brief: bool) -> Iterator[Block]:
     nodes = [n for f in (*forms, *(a.expr for a in adjoint.adjoints)) for n in walk(f)]
     if any(isinstance(n, Delta) for n in nodes):
         i, j = Idx("i"), Idx("j")
-        words.append(f"{author.symbol(Delta(i, j))} is 1 where {author.symbol(Eq(i, j))}, else 0.")
+        derivative = write.prose("∂z_i/∂z_j = δ_ij")
+        words.append(f"{derivative} is 1 where {author.symbol(Eq(i, j))}, else 0.")
     if not brief and (example := _diagonal(author)):
         words.append(
             f"A partial that is 0 unless two indices agree is written where they do, as {example}: there is no sum "
@@ -63,10 +64,7 @@ def conventions(author: Author, brief: bool) -> Iterator[Block]:
         words.append(f"{inverse} is {author.symbol(1 / a)}, and 0 where {zero}.")
     if not brief and author.program.indices:
         big = write.inline(big_o(entries_of(author.program.indices[:1]), write))
-        words.append(
-            f"Costs such as {big} count operations; a row is one value of the indices that all tensors but "
-            "parameters share."
-        )
+        words.append(f"Costs such as {big} count operations{_rows(author)}.")
     if author.view.checked and not brief:
         words.append(
             f"All {author.view.checked} steps were checked, both sides at random places in 40 digits{write.mark}."
@@ -74,7 +72,7 @@ def conventions(author: Author, brief: bool) -> Iterator[Block]:
     yield Prose(" ".join(words))
     if not brief and (signs := list(legend(author.forms.values(), write))):
         yield Prose(" ".join(signs))
-    yield from _ranges(author)
+    yield from _ranges(author, (n for n in (*nodes, *changed) if isinstance(n, Idx)))
     given_tensors = [d for d in author.program.declarations.values() if d.kind in KINDS]
     yield Table(("given", "is", "shape"), tuple(_declaration(author, d) for d in given_tensors))
 
@@ -107,14 +105,26 @@ def _diagonal(author: Author) -> str:
     return "" if found is None else author.write.inline(author.partial(found))
 
 
-def _ranges(author: Author) -> Iterator[Block]:
-    """Indices over the same range together; a primed index runs with the index that it is named after."""
+def _rows(author: Author) -> str:
+    """What a row is, where a cost is given for one."""
+    equations = [(eq.indices, eq.expr) for eq in author.program.equations]
+    adjoints = [(a.indices, a.chain) for a in author.adjoint.adjoints]
+    if not any(cost(*formula, author.shared).a_row for formula in (*equations, *adjoints)):
+        return ""
+    return "; a row is one value of the indices that all tensors but parameters share"
+
+
+def _ranges(author: Author, read: Iterable[Index]) -> Iterator[Block]:
+    """Indices over the same range together; a primed one, or one of those read, may stay within that."""
+    whole = {(i.lower, i.upper) for i in author.program.indices}
+    within = any((i.lower, i.upper) not in whole for i in read)
     ranges = []
     for (lower, upper), group in grouped(author.program.indices, lambda i: (i.lower, i.upper)):
         names = ", ".join(author.symbol(i) for i in group)
         ranges.append(f"{names} from {author.symbol(lower)} to {author.symbol(upper)}")
+    part = ", or the part of it where a condition or a place holds" if within else ""
     if ranges:
-        yield Prose(f"Indices run {'; '.join(ranges)}; a primed index as the one without.")
+        yield Prose(f"Indices run {'; '.join(ranges)}; a prime keeps the range{part}.")
 
 
 def _declaration(author: Author, d: Declaration) -> tuple[str, str, str]:
