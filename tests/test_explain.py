@@ -112,6 +112,46 @@ def test_softmax_with_cross_entropy_step_by_step() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["fan_out", "linear_neuron", "mlp", "rnn", "hmm", "softmax_regression"]
+)
+def test_the_signs_of_matrices_that_occur_are_explained_and_no_others(name: str) -> None:
+    notation, formulas = plain_text(*zoo(name)).split("Equations and their local partials")
+    signs = {
+        " ⊙ ": "A ⊙ B",
+        " ⊘ ": "A ⊘ B",
+        "^∘": "A^∘2",
+        "𝟏[": "𝟏[A > 0]",
+        "𝐞[": "𝐞[p]",
+        "⟨": "⟨A, B⟩",
+    }
+    for sign, sample in signs.items():
+        assert (sample in notation) == (sign in formulas)
+
+
+def test_each_line_of_a_gather_has_the_reason_it_follows_by() -> None:
+    """Summed over with δ, ∂L/∂y is 1 / (T n y) at the target: no product is multiplied out there."""
+    position(
+        plain_text(*zoo("rnn")),
+        "  ∂L/∂logits[s,t,i] = Σ_i' ",
+        "(multiply out: ",
+        "(contract δ; O(k) a row)\n",
+        "(substitute ∂L/∂y",
+        "      = y[s,t,i] / (T n) − δ_{i,target[s,t]} y[s,t,i] / (T n y[s,t,target[s,t]])    (contract δ)\n",
+        "      = (Σ_b ∂L/∂z[s,t + 1,b] Whh[b,a]) + Σ_i ∂L/∂logits[s,t,i] Why[i,a]    (what that step adds",
+        "      = Σ_{s,t} δ_{i,x[s,t]} ∂L/∂z[s,t,a]    (O(n T u))\n",
+    )
+
+
+def test_a_scaled_state_is_not_said_to_equal_the_one_declared() -> None:
+    lines = [line.strip() for line in derive(load_model(ZOO / "hmm.py")).text.splitlines()]
+    scaled = "alpha_step[s,t,j] / alpha_size[s,t]"
+    assert f"= {scaled}" not in lines
+    assert any(
+        line.startswith(f"alpha[s,t,j] = {scaled}    (what this name means") for line in lines
+    )
+
+
 BROKEN = r" \\\\\n *&\\quad \{\} "  # where a line of an align* ends
 BROKEN_PRODUCT = BROKEN + r"\\cdot "
 

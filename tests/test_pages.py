@@ -214,6 +214,7 @@ def test_signs_are_set_as_latex_sets_them() -> None:
     assert "<mo>=</mo>" in mathml(r"{} = a") and "<mrow />" in mathml(r"{} = a")
     assert "<msup>" not in mathml("s'")
     assert "<mi>loss</mi>" in mathml(r"\mathrm{loss}")
+    assert "<mn>𝟏</mn>" in mathml(r"\mathbf{1}") and "<mn>1</mn>" in mathml("1")
     assert "<mtext>größe_</mtext>" in mathml(r"\text{größe\_}")
     assert "<munder>" in mathml(r"\max_{c} z", block=True)
     assert "<mo><" not in mathml(r"a \mathbin{\big/} b").replace("</mo><", "")

@@ -8,6 +8,7 @@ from sympy import Idx, Integer, Symbol
 
 from symbp.explain.view import View
 from symbp.ir.matrix import (
+    SCALAR,
     Apply,
     Diagonal,
     Hadamard,
@@ -71,11 +72,19 @@ def legend(found: Iterable[MatrixForm], write: Notation) -> Iterator[str]:
     v = Tensor(entry=Entry("v", i), moving=(i,))
     place = Symbol("p", integer=True)
     positive = Indicator((a, Scalar(value=Integer(0))), relation=">")
-    divided = any(isinstance(n, Power) and n.exponent == -1 for n in every)
-    powers = any(isinstance(n, Power) and n.exponent.is_positive for n in every)
+    inverted = [n.parts[0] for n in every if isinstance(n, Diagonal)]  # diag(v)⁻¹
+    raisings = [
+        n
+        for n in every
+        if isinstance(n, Power) and n.axes != SCALAR and not any(n is v for v in inverted)
+    ]
+    products = [[not _divides(p) for p in n.parts] for n in every if isinstance(n, Hadamard)]
+    multiplied = any(sum(above) > 1 for above in products)
+    divided = any(map(_divides, raisings))
+    powers = any(abs(n.exponent) != 1 for n in raisings)
     norms = any(isinstance(n, Inner) and n.parts[0] == n.parts[1] for n in every)
     samples: list[tuple[bool, Matrix, str]] = [
-        (Hadamard in kinds, Hadamard((a, b)), "multiplies entry by entry"),
+        (multiplied, Hadamard((a, b)), "multiplies entry by entry"),
         (divided, Hadamard((a, raised(b, Integer(-1)))), "divides entry by entry"),
         (powers, raised(a, Integer(2)), "squares each entry"),
         (Ones in kinds, Ones(index=i), "is a column of ones"),
@@ -97,3 +106,7 @@ def legend(found: Iterable[MatrixForm], write: Notation) -> Iterator[str]:
     ]
     if signs:
         yield f"There {'; '.join(signs)}."
+
+
+def _divides(matrix: Matrix) -> bool:
+    return isinstance(matrix, Power) and bool(matrix.exponent.is_negative)

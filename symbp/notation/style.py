@@ -75,7 +75,7 @@ class Latex:
         adjoint = self.inline(r"\bar{z} = d \mathcal{L} / d z")
         local = self.inline(r"\partial y / \partial z")
         return (
-            f"A bar marks an adjoint, the total derivative: {adjoint}. "
+            f"A bar marks an adjoint, the total derivative: {adjoint}, in code {self.name('dz')}. "
             f"A local partial {local} is that of one equation."
         )
 

@@ -13,6 +13,7 @@ _THIN = "0.167em"
 _PRIMES = frozenset("′″‴⁗")
 _OVERLINE = "―"
 _HAT, _WIDE_HAT = "^", "\N{COMBINING CIRCUMFLEX ACCENT}"
+_BOLD = str.maketrans("0123456789", "𝟎𝟏𝟐𝟑𝟒𝟓𝟔𝟕𝟖𝟗")
 _BRACKETS = {
     r"\lvert": "|", r"\rvert": "|", r"\lfloor": "⌊", r"\rfloor": "⌋", r"\lceil": "⌈", r"\rceil": "⌉",
 }  # fmt: skip
@@ -30,6 +31,7 @@ def mathml(latex: str, block: bool = False) -> str:
         _lower_primes(node)
         _flatten(node)
         _unescape(node)
+        _embolden(node)
         _set_accent(node)
         if block:
             _put_below(node)
@@ -76,6 +78,12 @@ def _unescape(node: Element) -> None:
     r"""In \text a sign that is special to LaTeX stands behind a backslash."""
     if node.tag == "mtext":
         node.text = re.sub(r"\\([_&%#${}])", r"\1", node.text or "")
+
+
+def _embolden(node: Element) -> None:
+    r"""The 1 of \mathbf{1} is a sign of its own: browsers know no variant of a number."""
+    if node.tag == "mn" and node.attrib.pop("mathvariant", "") == "bold":
+        node.text = (node.text or "").translate(_BOLD)
 
 
 def _set_accent(node: Element) -> None:
