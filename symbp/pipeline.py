@@ -25,7 +25,7 @@ from symbp.exact.checking import NO_CHECKS, Checks, Derived, check
 from symbp.explain import View, explain
 from symbp.fast.style import fast
 from symbp.files import write_files
-from symbp.ir.module import code_by_name
+from symbp.ir.module import Module, code_by_name
 from symbp.ir.network import Declared
 from symbp.ir.nodes import Entry, size_of
 from symbp.ir.program import AdjointProgram, Program, check_adjoint, check_program, unshifted
@@ -112,13 +112,18 @@ def derive(
         module = with_update(module, update.names, update.texts, stepping(steps))
     source = emit(module, __version__)
     wanted = {*simple.tensors(), *stable.program.declarations, program.loss or ""}
-    code = code_by_name(module.forward.lines, wanted) | code_by_name(module.backward.lines, wanted)
-    shown = {
-        name: tuple(x for line in lines for x in statement(line)) for name, lines in code.items()
-    }
     checked = 0 if checks.untold else len(trace)  # a document marks all steps, or none
-    view = View(simple, plain, safe, shown, _update_program(update), schedule, checked)
+    code = _code(module, wanted)
+    view = View(simple, plain, safe, code, _update_program(update), schedule, checked)
     return Derivation(declared, view, schedule, equations, source, update, trace, checks)
+
+
+def _code(module: Module, wanted: set[str]) -> dict[str, tuple[str, ...]]:
+    """The lines that compute each of some tensors and adjoints, laid out as in the module."""
+    found = code_by_name(module.forward.lines, wanted) | code_by_name(module.backward.lines, wanted)
+    return {
+        name: tuple(x for line in lines for x in statement(line)) for name, lines in found.items()
+    }
 
 
 def _check_style(style: str) -> None:
