@@ -18,6 +18,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = ""
 
 
+LARGE = {"gpt2", "lenet", "transformer", "digits_cnn"}
+"""Models whose tests take seconds each: the smaller ones go through the same code."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        if parameters is not None and any(str(v) in LARGE for v in parameters.params.values()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def update_generated(request: pytest.FixtureRequest) -> bool:
     """Whether the golden files are to be written rather than compared."""
