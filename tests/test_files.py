@@ -62,6 +62,7 @@ def kill_at(step: int) -> Callable[[FrameType, str, Any], Any]:
 
 
 @forking
+@pytest.mark.slow
 def test_killed_at_any_moment_each_file_is_whole(tmp_path: Path) -> None:
     write_files(tmp_path, OLD)
     survived, step, kept = False, 0, 0
