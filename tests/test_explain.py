@@ -363,3 +363,25 @@ def test_the_document_compiles(name: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:]
     for trouble in ("Overfull", "Undefined", "Missing character", "LaTeX Warning: Reference"):
         assert trouble not in done.stdout
+
+
+PAGES = {"linear_neuron": 1, "softmax_regression": 3, "mlp": 4, "lstm": 6, "gpt2": 12}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+@pytest.mark.parametrize("name", MODELS)
+def test_every_derivation_is_fit_to_be_handed_out(name: str, tmp_path: Path) -> None:
+    source = (ZOO.parent.parent / "generated" / f"{name}.tex").read_text("utf-8")
+    (tmp_path / "derivation.tex").write_text(source, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "derivation.tex"]
+    for _ in range(2):
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, errors="replace"
+        )
+        assert done.returncode == 0, done.stdout[-2000:]
+    overfull = [float(x) for x in re.findall(r"Overfull \\hbox \(([\d.]+)pt", done.stdout)]
+    assert max(overfull, default=0) <= 5
+    assert "Undefined" not in done.stdout and "Missing character" not in done.stdout
+    pages = re.search(r"Output written on .*\((\d+) pages?", done.stdout)
+    assert pages is not None and int(pages[1]) <= PAGES.get(name, 12)
