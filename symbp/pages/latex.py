@@ -29,6 +29,7 @@ TALL, LOW = 25.0, 14.0  # lines of formulas with and without what stands above o
 LINE = 12.0  # of prose
 
 LONG = 16  # rows from which on a table is folded
+COLUMN = 2.0  # glyphs between columns
 
 WIDE = Aligned()
 
@@ -62,6 +63,9 @@ def _beside(sections: Sequence[Section]) -> tuple[float, Sequence[Section]]:
     line = display.LINE * (TEXT - width - MARGIN) / TEXT
     ends = [k for k, s in enumerate(sections) if s.level == 1 and k > 1] + [len(sections)]
     heights = ((end, sum(_height(s, line) for s in sections[1:end])) for end in ends)
+    tables = [b for s in sections[1 : ends[0]] for b in s.blocks if isinstance(b, Table)]
+    if max(map(_width, tables), default=0.0) > line:
+        return 0.0, ()
     fitting = [end for end, _ in takewhile(lambda pair: pair[1] < room, heights)]
     return width, sections[1 : fitting[-1]] if fitting else ()
 
@@ -73,7 +77,7 @@ def _height(section: Section, line: float) -> float:
         if isinstance(block, Prose):
             total += LINE * math.ceil(0.8 * display.prose_width(block.text) / line) + LINE / 3
         elif isinstance(block, Table):
-            total += LINE * (len(_folded(block).rows) + 1.5)
+            total += LINE * (len(_folded(block, line).rows) + 1.5)
         elif isinstance(block, Code):
             total += LINE * len(block.lines)
         elif isinstance(block, Display):
@@ -115,13 +119,13 @@ def _blocks(blocks: Sequence[Block], aligned: Aligned) -> Iterator[object]:
             drawing = picture(block.picture)
             yield {"kind": block.kind, "picture": drawing.text, "caption": block.caption}
         else:
-            yield _folded(block) if isinstance(block, Table) else block
+            yield _folded(block, aligned.line) if isinstance(block, Table) else block
 
 
-def _folded(table: Table) -> Table:
-    """A long table as two halves side by side."""
+def _folded(table: Table, line: float) -> Table:
+    """A long table as two halves side by side, where a line of so many glyphs has room for them."""
     count = len(table.rows)
-    if count < LONG:
+    if count < LONG or 2 * _width(table) > line:
         return table
     half = (count + 1) // 2
     empty = ("",) * len(table.head)
@@ -129,3 +133,9 @@ def _folded(table: Table) -> Table:
     return Table(
         (*table.head, "", *table.head), tuple((*left, "", *right) for left, right in pairs)
     )
+
+
+def _width(table: Table) -> float:
+    """About how wide a table is, in glyphs."""
+    columns = zip(table.head, *table.rows)
+    return sum(COLUMN + max(map(display.prose_width, column)) for column in columns)
