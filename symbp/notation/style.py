@@ -13,6 +13,7 @@ from symbp import notation
 from symbp.ir.matrix import Matrix
 from symbp.ir.nodes import Index
 from symbp.ir.program import AdjointProgram
+from symbp.notation import display
 from symbp.notation.tex import WIDEST_FRACTION
 from symbp.pages.mathml import mathml
 
@@ -123,7 +124,11 @@ class Html(Latex):
     mark = ""
 
     def inline(self, formula: str) -> str:
-        return mathml(formula)
+        if display.width(formula) <= self.widest:
+            return mathml(formula)
+        infix = (*display.OPERATORS, r"\cdot")
+        parts = display.pieces(formula, self.widest)
+        return " ".join(mathml(rf"{{}} {p}" if p.startswith(infix) else p) for p in parts)
 
     def prose(self, text: str) -> str:
         return notation.prose(text, html.escape, mathml)
