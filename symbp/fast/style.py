@@ -37,6 +37,7 @@ def fast(module: Module) -> Module:
     second = Operations({**first.known, **declared(seeds, ())}, sizes, frozenset(gradients), copies)
     back = second.body(module.backward)
     taken = sorted(second.writer.taken)
+    cache &= _read(back, second)  # a copy that forward made may stand for what backward read
     forward = _planned(module.forward, first, ahead, {*outputs, *cache, *taken})
     backward = _planned(module.backward, second, back, gradients)
     used = "\n".join(code_of((*forward.lines, *backward.lines)))
@@ -48,6 +49,12 @@ def fast(module: Module) -> Module:
         cache=(*(name for name in module.cache if name in cache), *taken),
         helpers=tuple(sorted(helpers)),
     )
+
+
+def _read(steps: Steps, operations: Operations) -> set[str]:
+    """The names that a body mentions."""
+    written = (*_flat(steps)[0], *operations.writer.constants.values())
+    return {name for code in written for name in names(ast.parse(code))}
 
 
 def _lasting(operations: Operations, steps: Steps, kept: set[str]) -> dict[str, str]:
